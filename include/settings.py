@@ -1,0 +1,92 @@
+"""Every setting of the platform, read once from the environment.
+
+The local platform (`include/local`) generates these at set-up; a real deployment sets them in compose, Kubernetes or
+the shell. Nothing else in the code reads the environment, and no password has a default.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+CONTRACTS_FOLDER = PROJECT_ROOT / "include" / "contracts"
+EXPECTATIONS_FOLDER = PROJECT_ROOT / "expectations"
+DBT_PROJECT_FOLDER = PROJECT_ROOT / "dbt_project"
+
+
+class Role(StrEnum):
+    """Who connects to the warehouse; each step of the month has its own (design §5)."""
+
+    ADMIN = "vs_admin"
+    LOADER = "vs_loader"
+    TRANSFORMER = "vs_transformer"
+    EXPORTER = "vs_exporter"
+    BI_READER = "bi_reader"
+
+    @property
+    def password_variable(self) -> str:
+        return f"VS_PASSWORD_{self.name}"
+
+
+class SettingMissing(RuntimeError):
+    """A setting is absent; the message names the variable and where it is normally set."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What this process may know. Built by `Settings.from_environment()`."""
+
+    environment: Mapping[str, str]
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        return cls(dict(os.environ))
+
+    def _required(self, name: str) -> str:
+        value = self.environment.get(name, "")
+        if not value:
+            raise SettingMissing(
+                f"{name} is not set. Locally `vs up` sets it (run commands through `vs`); "
+                "in a deployment it belongs in the environment of this service (see docker-compose.yml)."
+            )
+        return value
+
+    def dsn(self, role: Role) -> str:
+        """The libpq URL with which `role` connects to the warehouse."""
+        from urllib.parse import quote
+
+        password = quote(self._required(role.password_variable), safe="")
+        host, port = self._required("VS_WAREHOUSE_HOST"), self._required("VS_WAREHOUSE_PORT")
+        return f"postgresql://{role.value}:{password}@{host}:{port}/{self._required('VS_WAREHOUSE_DATABASE')}"
+
+    @property
+    def exchange_root(self) -> str:
+        """The folder (later: sftp:// or s3:// URL) of interfaces §1."""
+        return self._required("VS_EXCHANGE_ROOT")
+
+    @property
+    def reports_folder(self) -> Path:
+        return Path(self._required("VS_REPORTS"))
+
+    @property
+    def bsn_key(self) -> bytes:
+        """Key of the keyed hash that stands for a BSN everywhere outside landing's raw rows."""
+        return self._required("VS_BSN_KEY").encode()
+
+    @property
+    def municipality_code(self) -> str:
+        """CBS municipality code; 0637 is Zoetermeer."""
+        return self.environment.get("VS_MUNICIPALITY_CODE", "0637")
+
+    @property
+    def municipality_name(self) -> str:
+        return self.environment.get("VS_MUNICIPALITY_NAME", "Zoetermeer")
+
+    @property
+    def ris_by_files(self) -> bool:
+        """True when RIS exchanges files through inbox/ris and outbox/ris instead of its API."""
+        return self.environment.get("VS_RIS_BY", "api") == "files"

@@ -1,0 +1,60 @@
+"""Bring a warehouse to the current platform tables: ordered SQL files, each applied once, safe to run again.
+
+A migration that has landed is never edited (its checksum is kept and compared); write the next number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from include.settings import Role, Settings
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class MigrationChanged(RuntimeError):
+    """A migration that was applied before has other text now."""
+
+
+def migrate(connection: psycopg.Connection, settings: Settings) -> list[str]:
+    """Apply what is new and set the roles' passwords; returns the names that were applied.
+
+    `connection` is a superuser's (or the managed server's owner's): it creates roles and extensions.
+    """
+    applied: list[str] = []
+    with connection.transaction():
+        # Two platforms starting at once on one server wait for each other here.
+        connection.execute("select pg_advisory_xact_lock(hashtext('vs:migrate'))")
+        connection.execute("create schema if not exists ops")
+        connection.execute(
+            "create table if not exists ops.migrations "
+            "(name text primary key, sha256 text not null, applied_at timestamptz not null default now())"
+        )
+        known = dict(connection.execute("select name, sha256 from ops.migrations").fetchall())
+        for path in sorted(MIGRATIONS.glob("[0-9]*.sql")):
+            text = path.read_text(encoding="utf-8")
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            if path.name in known:
+                if known[path.name] != digest:
+                    raise MigrationChanged(
+                        f"{path.name} was applied with other text. Restore it and put the change in a new migration."
+                    )
+                continue
+            connection.execute(text)
+            connection.execute("insert into ops.migrations (name, sha256) values (%s, %s)", (path.name, digest))
+            applied.append(path.name)
+        for role in Role:
+            connection.execute(
+                sql.SQL("alter role {} with login password {}").format(
+                    sql.Identifier(role.value), sql.Literal(settings.environment[role.password_variable])
+                )
+            )
+        connection.execute(
+            "insert into ops.id_key (singleton, key) values (true, %s) on conflict (singleton) do nothing",
+            (settings.environment["VS_ID_KEY"],),
+        )
+    return applied
