@@ -4,6 +4,15 @@ create table ops.months (
     opened_at timestamptz not null default now()
 );
 
+-- Who may deliver, as the contracts say; written by the loader, so that a new partner needs no seed.
+create table ops.partners (
+    partner text primary key,
+    partner_name text not null,
+    sector text not null,
+    delivery_day integer not null,
+    contract_version text not null
+);
+
 create table ops.deliveries (
     delivery_id text primary key,
     contract text not null,
@@ -202,7 +211,7 @@ create trigger closure_ledger_is_append_only before update or delete or truncate
 
 grant select on all tables in schema ops to vs_loader, vs_transformer, vs_exporter;
 revoke all on ops.id_key from vs_loader, vs_transformer, vs_exporter;
-grant insert, update on ops.deliveries, ops.months, ops.repeated_deliveries, ops.missing_deliveries, ops.ris_pulls to vs_loader;
+grant insert, update on ops.partners, ops.deliveries, ops.months, ops.repeated_deliveries, ops.missing_deliveries, ops.ris_pulls to vs_loader;
 grant delete on ops.missing_deliveries to vs_loader;
 grant insert, update on ops.exchange_ledger, ops.call_records, ops.enrichment_requests, ops.approvals, ops.closure_batches, ops.closure_items, ops.closure_ledger to vs_exporter;
 grant insert on ops.dbt_results to vs_transformer;

@@ -1,0 +1,91 @@
+"""Each role sees what its step needs and nothing else, and migrations can run again."""
+
+from __future__ import annotations
+
+import itertools
+
+import psycopg
+import pytest
+
+from include.local.instance import Instance
+from include.settings import Role, Settings
+from include.warehouse.connection import connect
+from include.warehouse.migrate import MIGRATIONS, MigrationChanged, migrate
+
+pytestmark = pytest.mark.usefixtures("warehouse")
+
+#: schema → roles that may read its tables
+READERS = {
+    "landing": {Role.ADMIN, Role.LOADER},
+    "ops": {Role.ADMIN, Role.LOADER, Role.TRANSFORMER, Role.EXPORTER},
+    "staging": {Role.ADMIN, Role.TRANSFORMER, Role.LOADER, Role.EXPORTER},
+    "intermediate": {Role.ADMIN, Role.TRANSFORMER, Role.EXPORTER},
+    "outbound": {Role.ADMIN, Role.TRANSFORMER, Role.EXPORTER},
+    "marts": {Role.ADMIN, Role.TRANSFORMER, Role.EXPORTER, Role.LOADER, Role.BI_READER},
+}
+
+
+def may_use(role: Role, schema: str) -> bool:
+    with connect(role) as connection:
+        return connection.execute("select has_schema_privilege(current_user, %s, 'usage')", (schema,)).fetchone()[0]
+
+
+@pytest.mark.parametrize(("schema", "role"), list(itertools.product(["landing", "ops", "marts"], list(Role))))
+def test_only_the_declared_roles_reach_a_schema(schema, role):
+    allowed = READERS[schema] | ({Role.TRANSFORMER} if schema == "landing" else set())
+    assert may_use(role, schema) == (role in allowed)
+
+
+def test_the_transformer_never_sees_a_row_as_delivered():
+    with connect(Role.TRANSFORMER) as connection:
+        connection.execute("select count(*) from landing.signals")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("select count(*) from landing.raw_rows")
+
+
+def test_bi_reads_and_never_writes():
+    with connect(Role.TRANSFORMER) as connection:
+        connection.execute("create table if not exists marts.shown (n integer)")
+    with connect(Role.BI_READER) as connection:
+        assert connection.execute("select count(*) from marts.shown").fetchone() == (0,)
+    with connect(Role.BI_READER) as connection:
+        connection.execute("set transaction read write")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("insert into marts.shown values (1)")
+
+
+def test_ids_are_keyed_and_their_key_is_out_of_reach():
+    with connect(Role.TRANSFORMER) as connection:
+        first, again, other = connection.execute(
+            "select ops.keyed_id('case', 'x'), ops.keyed_id('case', 'x'), ops.keyed_id('person', 'x')"
+        ).fetchone()
+        assert first == again
+        assert first.removeprefix("case_") != other.removeprefix("person_")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("select key from ops.id_key")
+
+
+def test_a_closed_month_in_the_ledger_cannot_be_changed():
+    insert = (
+        "insert into ops.closure_ledger (signal_month, version, batch_id, approved_by, cases_opened, cases_closed, cases_open, "
+        "cases_excluded, arrears_closed_eur, content_hash) values ('2024-05', 1, 'b', 'coordinator', %s, 1, 1, 1, 10, 'h')"
+    )
+    with connect(Role.EXPORTER) as connection:
+        connection.execute(insert, (3,))
+    for statement in ("update ops.closure_ledger set cases_open = 0", "delete from ops.closure_ledger"):
+        with connect(Role.ADMIN) as connection, pytest.raises(psycopg.errors.RaiseException, match="append-only"):
+            connection.execute(statement)
+    with connect(Role.EXPORTER) as connection, pytest.raises(psycopg.errors.CheckViolation):
+        connection.execute(insert.replace("2024-05", "2024-06"), (4,))
+
+
+def test_migrations_run_twice_and_an_edited_one_is_refused(server: Instance, monkeypatch, tmp_path):
+    settings = Settings.from_environment()
+    database = settings.environment["VS_WAREHOUSE_DATABASE"]
+    with psycopg.connect(f"{server.postgres.superuser_dsn}/{database}") as connection:
+        assert migrate(connection, settings) == []
+    for path in MIGRATIONS.glob("*.sql"):
+        (tmp_path / path.name).write_text(path.read_text() + "-- changed\n")
+    monkeypatch.setattr("include.warehouse.migrate.MIGRATIONS", tmp_path)
+    with psycopg.connect(f"{server.postgres.superuser_dsn}/{database}") as connection, pytest.raises(MigrationChanged, match="001"):
+        migrate(connection, settings)
