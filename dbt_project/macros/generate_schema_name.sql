@@ -1,0 +1,4 @@
+{# The schema a folder names is the schema it gets: roles and grants are set on exactly these names. #}
+{% macro generate_schema_name(custom_schema_name, node) -%}
+    {{ custom_schema_name | trim if custom_schema_name else target.schema }}
+{%- endmacro %}

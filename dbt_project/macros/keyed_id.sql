@@ -1,0 +1,7 @@
+{#
+  Our own identifiers: a keyed hash made in the warehouse (ops.keyed_id), so that an id in marts cannot be derived from
+  an address or a name. `value` is an SQL expression; null in, null out.
+#}
+{% macro keyed_id(kind, value) -%}
+    ops.keyed_id('{{ kind }}', {{ value }})
+{%- endmacro %}

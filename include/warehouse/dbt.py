@@ -1,0 +1,215 @@
+"""One stage of the month in dbt: `build_stage("matched", month)`.
+
+Rule: a stage is one dbt invocation that selects by tag, in this process, as the transformer; what happened to every model
+stands in `ops.dbt_results`, without a row value. Reason: starting dbt costs seconds, and a data engineer asks the
+warehouse what ran. Change what a stage holds by tagging models in `dbt_project/`.
+
+Unit tests are not part of a month (`dbt test --select test_type:unit` runs them); data tests of the stage's models are.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from include.months import Month
+from include.settings import DBT_PROJECT_FOLDER, Role
+from include.warehouse.connection import connect
+
+log = logging.getLogger(__name__)
+
+#: The stages in the order of a month; `foundation` (code lists and staging views) belongs to set-up and has no month.
+STAGES = ("foundation", "matched", "enriched", "categorised", "closure", "marts")
+
+#: What a closed month may no longer have rebuilt: who was called, and why, is history then. Closure and marts may be
+#: rebuilt, because a late outcome makes a new version of them.
+FROZEN_BY_CLOSURE = frozenset({"matched", "enriched", "categorised"})
+
+#: The macro `month()` reads this. Not `--vars`: dbt parses the whole project again whenever a command-line variable
+#: differs from the last time, which would cost every stage of every month some seconds.
+MONTH_VARIABLE = "VS_MONTH"
+
+_GOOD = frozenset({"success", "pass", "no-op", "warn"})
+
+
+class DbtStageFailed(RuntimeError):
+    """A stage did not build; the message names the failed nodes and what to do."""
+
+
+class MonthIsClosed(RuntimeError):
+    """The stage would rewrite a month that is closed."""
+
+
+@dataclass(frozen=True)
+class StageSummary:
+    """What one invocation did; counts only."""
+
+    stage: str
+    month: str | None
+    models: int
+    tests: int
+    rows: int
+    seconds: float
+
+
+def build_stage(stage: str, month: Month | None = None, run_id: str | None = None) -> StageSummary:
+    """Build every model, seed and data test tagged `stage` for `month`; safe to run again."""
+    if stage not in STAGES:
+        raise ValueError(f"{stage!r} is no stage; the stages are {', '.join(STAGES)}")
+    if month is None and stage != "foundation":
+        raise ValueError(f"stage {stage!r} builds one month: say which, for example build_stage({stage!r}, Month(2024, 6))")
+    if month is not None and stage in FROZEN_BY_CLOSURE and _is_closed(month):
+        raise MonthIsClosed(
+            f"{month} is closed: its {stage} stage is history and is not rebuilt. A late outcome is taken in by the "
+            f"closure stage, as a new version of the month."
+        )
+    arguments = ["build", "--select", f"tag:{stage}", "--exclude-resource-type", "unit_test"]
+    artifact = _invoke(arguments, stage, month)
+    record_results(artifact, stage, month, run_id)
+    _raise_for_failures(artifact, stage, month)
+    return _summary(artifact, stage, month)
+
+
+def record_results(
+    run_results: Mapping[str, Any], stage: str, month: Month | str | None, run_id: str | None = None
+) -> int:
+    """Keep the results of one invocation in ops.dbt_results; returns how many there were.
+
+    `run_results` has the shape of dbt's `run_results.json`, so that another way of starting dbt can hand over its own.
+    """
+    invocation_id = run_results["metadata"]["invocation_id"]
+    rows = [
+        (
+            stage,
+            str(month) if month is not None else None,
+            run_id,
+            invocation_id,
+            result["unique_id"],
+            str(result["status"]),
+            (result.get("adapter_response") or {}).get("rows_affected"),
+            result.get("execution_time"),
+            without_row_values(result.get("message")),
+        )
+        for result in run_results["results"]
+    ]
+    with connect(Role.TRANSFORMER) as connection, connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.dbt_results (stage, signal_month, run_id, invocation_id, unique_id, status, rows_affected,"
+            " execution_seconds, message) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            rows,
+        )
+    return len(rows)
+
+
+def without_row_values(message: str | None) -> str | None:
+    """The message without what PostgreSQL quotes from rows (its DETAIL, CONTEXT and the value after a colon)."""
+    if message is None:
+        return None
+    kept = re.split(r"\n\s*(?:DETAIL|CONTEXT|HINT|LINE \d+|QUERY):", message, maxsplit=1)[0]
+    kept = re.sub(r'(?<=: )".*"', '"…"', kept)
+    return " ".join(kept.split())[:1000]
+
+
+def _invoke(arguments: Sequence[str], stage: str, month: Month | None) -> dict[str, Any]:
+    """Run dbt in this process; the result in the shape of run_results.json."""
+    from dbt.cli.main import dbtRunner
+
+    folder = str(DBT_PROJECT_FOLDER)
+    common = [
+        "--project-dir", folder, "--profiles-dir", folder,
+        # dbt's own log would hold PostgreSQL's error texts, which can quote a row
+        "--log-level", "none", "--log-level-file", "none",
+        # run_results.json would, too; the results go to ops.dbt_results
+        "--no-write-json", "--cache-selected-only", "--no-version-check",
+    ]  # fmt: skip
+    with _month_in_environment(month):
+        answer = dbtRunner().invoke([arguments[0], *common, *arguments[1:]])
+    if answer.result is None:
+        reason = without_row_values(str(answer.exception)) or "dbt gave no reason"
+        raise DbtStageFailed(
+            f"dbt could not start stage {stage}{_of(month)}: {reason} "
+            f"Check it with `dbt parse` in {Path(folder).name}/, mend the project or the connection, and run the stage again."
+        ) from answer.exception
+    return {
+        "metadata": {"invocation_id": _invocation_id()},
+        "results": [
+            {
+                "unique_id": result.node.unique_id,
+                "status": result.status.value if hasattr(result.status, "value") else str(result.status),
+                "adapter_response": result.adapter_response,
+                "execution_time": result.execution_time,
+                "message": result.message,
+            }
+            for result in answer.result.results
+        ],
+    }
+
+
+def _invocation_id() -> str:
+    from dbt_common.invocation import get_invocation_id
+
+    return get_invocation_id()
+
+
+@contextmanager
+def _month_in_environment(month: Month | None) -> Iterator[None]:
+    before = os.environ.get(MONTH_VARIABLE)
+    os.environ[MONTH_VARIABLE] = str(month) if month is not None else ""
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[MONTH_VARIABLE]
+        else:
+            os.environ[MONTH_VARIABLE] = before
+
+
+def _is_closed(month: Month) -> bool:
+    with connect(Role.TRANSFORMER) as connection:
+        row = connection.execute("select 1 from ops.closure_ledger where signal_month = %s limit 1", (str(month),)).fetchone()
+    return row is not None
+
+
+def _raise_for_failures(artifact: Mapping[str, Any], stage: str, month: Month | None) -> None:
+    results = artifact["results"]
+    if not results:
+        raise DbtStageFailed(f"dbt found nothing to build for stage {stage}: no model in dbt_project/ has the tag {stage!r}.")
+    failed = [result for result in results if result["status"] not in _GOOD | {"skipped"}]
+    if not failed:
+        return
+    skipped = sum(result["status"] == "skipped" for result in results)
+    named = "; ".join(
+        f"{result['unique_id'].split('.')[2]} ({result['status']}): {without_row_values(result['message'])}"
+        for result in failed[:5]
+    )
+    more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
+    raise DbtStageFailed(
+        f"dbt stage {stage}{_of(month)}: {len(failed)} of {len(results)} nodes failed, {skipped} were skipped. "
+        f"{named}{more}. Nothing of a failed model was kept. Where to look: ops.dbt_results with invocation_id "
+        f"{artifact['metadata']['invocation_id']}. Mend the cause and run the stage again: it replaces the month."
+    )
+
+
+def _summary(artifact: Mapping[str, Any], stage: str, month: Month | None) -> StageSummary:
+    results = artifact["results"]
+    tests = sum(result["unique_id"].startswith("test.") for result in results)
+    summary = StageSummary(
+        stage=stage,
+        month=str(month) if month is not None else None,
+        models=len(results) - tests,
+        tests=tests,
+        rows=sum(max((result["adapter_response"] or {}).get("rows_affected") or 0, 0) for result in results),
+        seconds=round(sum(result["execution_time"] for result in results), 2),
+    )
+    log.info("dbt %s%s: %s models, %s tests, %s rows", stage, _of(month), summary.models, summary.tests, summary.rows)
+    return summary
+
+
+def _of(month: Month | None) -> str:
+    return f" of {month}" if month is not None else ""
