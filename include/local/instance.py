@@ -7,6 +7,10 @@ Everything an instance owns lies in its folder, so two instances run side by sid
     exchange/       the exchange folders of interfaces §1   reports/    monthly reports
     sandbox/        the synthetic municipality's own state  logs/       one log a service
     dbt/            dbt's target and logs                   run/        process ids
+    choices.json    what was chosen at `vs up`: sandbox or not, RIS, municipality (see CHOICES)
+
+A choice is made by setting the variable for `vs up` (`VS_RIS_BY=files vs up`); it is remembered until `vs up` runs with
+another value, so that `vs month` and a restarted scheduler see the same platform. Setting it empty takes it back.
 """
 
 from __future__ import annotations
@@ -28,8 +32,17 @@ from include.warehouse.migrate import migrate
 
 WAREHOUSE_DATABASE = "vroegsignalering"
 AIRFLOW_DATABASE = "airflow"
-PORTS = ("postgres", "airflow", "ris", "task_log", "triggerer_log")
-SECRETS = ("postgres", "airflow_database", "airflow_admin", "airflow_jwt", "airflow_fernet", "id_key", "bsn_key", "ris_token")
+PORTS = ("postgres", "airflow", "ris")
+SECRETS = (
+    "postgres", "airflow_database", "airflow_admin", "airflow_jwt", "airflow_api", "airflow_fernet", "id_key", "bsn_key", "ris_token",
+)  # fmt: skip
+
+# What the person who starts the platform may decide, as environment of `vs up`.
+CHOICES = (
+    "VS_RIS_BY", "AIRFLOW_CONN_RIS", "VS_EXCHANGE_ROOT", "VS_REPORTS", "VS_MUNICIPALITY_CODE", "VS_MUNICIPALITY_NAME",
+    "VS_SANDBOX_SEED",
+)  # fmt: skip
+SANDBOX_SEED = "20240601"
 
 
 def default_home() -> Path:
@@ -62,10 +75,7 @@ class Instance:
             "secrets": {name: _new_secret(name) for name in SECRETS}
             | {role.value: new_password() for role in Role},
         }
-        draft = self.state_file.with_suffix(".tmp")
-        draft.touch(mode=0o600)
-        draft.write_text(json.dumps(state, indent=2), encoding="utf-8")
-        draft.replace(self.state_file)
+        write_private(self.state_file, json.dumps(state, indent=2))
 
     @cached_property
     def _state(self) -> Mapping[str, Mapping[str, str]]:
@@ -87,8 +97,39 @@ class Instance:
     def ris_url(self) -> str:
         return f"http://127.0.0.1:{self.port('ris')}/ris/v1"
 
+    @property
+    def choices(self) -> Mapping[str, str]:
+        path = self.home / "choices.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def choose(self, environment: Mapping[str, str], sandbox: bool | None) -> None:
+        """Remember what this `vs up` decides; `sandbox=None` and absent variables keep what was chosen before."""
+        chosen = dict(self.choices) | {name: environment[name] for name in CHOICES if name in environment}
+        if sandbox is not None:
+            chosen["VS_SANDBOX"] = "on" if sandbox else "off"
+        write_private(self.home / "choices.json", json.dumps({name: value for name, value in chosen.items() if value}, indent=2))
+
+    @property
+    def has_sandbox(self) -> bool:
+        return self.choices.get("VS_SANDBOX") == "on"
+
     def platform_environment(self) -> dict[str, str]:
         """What `include/settings.py` reads; the same names docker-compose.yml sets."""
+        return self._generated_environment() | {name: value for name, value in self.choices.items() if name in CHOICES}
+
+    def sandbox_environment(self) -> dict[str, str]:
+        """What the sandbox may know: the exchange folders and its own RIS port. No way into the warehouse."""
+        environment = self.platform_environment()
+        return {
+            "VS_SANDBOX_STATE": str(self.home / "sandbox"),
+            "VS_EXCHANGE_ROOT": environment["VS_EXCHANGE_ROOT"],
+            "VS_RIS_PORT": str(self.port("ris")),
+            "VS_RIS_TOKEN": self.secret("ris_token"),
+            "VS_RIS_BY": environment["VS_RIS_BY"],
+            "VS_SANDBOX_SEED": environment.get("VS_SANDBOX_SEED", SANDBOX_SEED),
+        }
+
+    def _generated_environment(self) -> dict[str, str]:
         return {
             "VS_HOME": str(self.home),
             "VS_WAREHOUSE_HOST": "127.0.0.1",
@@ -98,10 +139,14 @@ class Instance:
             "VS_REPORTS": str(self.home / "reports"),
             "VS_BSN_KEY": self.secret("bsn_key"),
             "VS_ID_KEY": self.secret("id_key"),
+            "VS_RIS_BY": "api",
+            # The sandbox's months lie in the past: there, only triggers and assets start a DAG.
+            "VS_SCHEDULES": "off" if self.has_sandbox else "on",
             "DBT_TARGET_PATH": str(self.home / "dbt" / "target"),
             "DBT_LOG_PATH": str(self.home / "dbt" / "logs"),
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
             "GX_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
             "AIRFLOW_CONN_RIS": json.dumps({"conn_type": "http", "host": self.ris_url, "password": self.secret("ris_token")}),
         } | {role.password_variable: self.secret(role.value) for role in Role}
 
@@ -112,6 +157,14 @@ class Instance:
         create_database(self.postgres, AIRFLOW_DATABASE, owner="airflow", password=self.secret("airflow_database"))
         with psycopg.connect(f"{self.postgres.superuser_dsn}/{WAREHOUSE_DATABASE}") as connection:
             return migrate(connection, Settings(self.platform_environment()))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file only its owner reads, whole or not at all."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    draft.touch(mode=0o600)
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
 
 
 def _new_secret(name: str) -> str:
