@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 
@@ -69,6 +70,11 @@ class Settings:
         return self._required("VS_EXCHANGE_ROOT")
 
     @property
+    def contracts_folder(self) -> Path:
+        """Where the contracts lie; another folder is for trying out a contract before it goes live."""
+        return Path(self.environment.get("VS_CONTRACTS") or CONTRACTS_FOLDER)
+
+    @property
     def reports_folder(self) -> Path:
         return Path(self._required("VS_REPORTS"))
 
@@ -90,3 +96,38 @@ class Settings:
     def ris_by_files(self) -> bool:
         """True when RIS exchanges files through inbox/ris and outbox/ris instead of its API."""
         return self.environment.get("VS_RIS_BY", "api") == "files"
+
+    @property
+    def schedules_on(self) -> bool:
+        """False when nothing may start by the clock (months of the past driven by hand: demo, tests, backfill)."""
+        return self.environment.get("VS_SCHEDULES", "on") != "off"
+
+    @property
+    def poll_seconds(self) -> float:
+        """How often a waiting task looks again."""
+        return float(self.environment.get("VS_POLL_SECONDS", "60"))
+
+    @property
+    def enrichment_wait(self) -> timedelta:
+        """How long a month waits for the enrichment provider before it goes on without the missing answers."""
+        return timedelta(minutes=float(self.environment.get("VS_ENRICHMENT_WAIT_MINUTES", "2880")))
+
+    @property
+    def previous_month_wait(self) -> timedelta:
+        """How long a month waits, from its opening, for an earlier month to be closed before its run fails."""
+        return timedelta(days=float(self.environment.get("VS_PREVIOUS_MONTH_WAIT_DAYS", "45")))
+
+    @property
+    def approval_wait(self) -> timedelta:
+        """How long a question waits for a person; without an answer it is a no."""
+        return timedelta(hours=float(self.environment.get("VS_APPROVAL_WAIT_HOURS", "120")))
+
+    @property
+    def acknowledgement_wait(self) -> timedelta:
+        """How long a closure batch waits for the acknowledgement of RIS before its run fails."""
+        return timedelta(hours=float(self.environment.get("VS_ACKNOWLEDGEMENT_WAIT_HOURS", "72")))
+
+    @property
+    def dbt_target_folder(self) -> Path:
+        """Where dbt keeps its parse of the project; every month has a folder of its own in it."""
+        return Path(self._required("DBT_TARGET_PATH"))

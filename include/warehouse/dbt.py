@@ -15,12 +15,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from include.months import Month
 from include.settings import DBT_PROJECT_FOLDER, Role
 from include.warehouse.connection import connect
+
+if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunnerResult
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +36,11 @@ FROZEN_BY_CLOSURE = frozenset({"matched", "enriched", "categorised"})
 #: The macro `month()` reads this. Not `--vars`: dbt parses the whole project again whenever a command-line variable
 #: differs from the last time, which would cost every stage of every month some seconds.
 MONTH_VARIABLE = "VS_MONTH"
+
+#: Of every invocation. dbt's own log and run_results.json would hold PostgreSQL's error texts, which can quote a row.
+QUIET = (
+    "--log-level", "none", "--log-level-file", "none", "--no-write-json", "--cache-selected-only", "--no-version-check",
+)  # fmt: skip
 
 _GOOD = frozenset({"success", "pass", "no-op", "warn"})
 
@@ -64,13 +71,23 @@ def build_stage(stage: str, month: Month | None = None, run_id: str | None = Non
         raise ValueError(f"{stage!r} is no stage; the stages are {', '.join(STAGES)}")
     if month is None and stage != "foundation":
         raise ValueError(f"stage {stage!r} builds one month: say which, for example build_stage({stage!r}, Month(2024, 6))")
+    refuse_closed(stage, month)
+    arguments = ["build", "--select", f"tag:{stage}", "--exclude-resource-type", "unit_test"]
+    return conclude_stage(_invoke(arguments, month), stage, month, run_id)
+
+
+def refuse_closed(stage: str, month: Month | None) -> None:
+    """Raise MonthIsClosed when `stage` would rewrite what was decided in a closed month."""
     if month is not None and stage in FROZEN_BY_CLOSURE and _is_closed(month):
         raise MonthIsClosed(
             f"{month} is closed: its {stage} stage is history and is not rebuilt. A late outcome is taken in by the "
             f"closure stage, as a new version of the month."
         )
-    arguments = ["build", "--select", f"tag:{stage}", "--exclude-resource-type", "unit_test"]
-    artifact = _invoke(arguments, stage, month)
+
+
+def conclude_stage(answer: dbtRunnerResult, stage: str, month: Month | None, run_id: str | None = None) -> StageSummary:
+    """Keep what dbt answered in ops.dbt_results; then the summary, or DbtStageFailed. Airflow's task ends here too."""
+    artifact = _run_results(answer, stage, month)
     record_results(artifact, stage, month, run_id)
     _raise_for_failures(artifact, stage, month)
     return _summary(artifact, stage, month)
@@ -116,25 +133,23 @@ def without_row_values(message: str | None) -> str | None:
     return " ".join(kept.split())[:1000]
 
 
-def _invoke(arguments: Sequence[str], stage: str, month: Month | None) -> dict[str, Any]:
-    """Run dbt in this process; the result in the shape of run_results.json."""
+def _invoke(arguments: Sequence[str], month: Month | None) -> dbtRunnerResult:
+    """Run dbt in this process."""
     from dbt.cli.main import dbtRunner
 
     folder = str(DBT_PROJECT_FOLDER)
-    common = [
-        "--project-dir", folder, "--profiles-dir", folder,
-        # dbt's own log would hold PostgreSQL's error texts, which can quote a row
-        "--log-level", "none", "--log-level-file", "none",
-        # run_results.json would, too; the results go to ops.dbt_results
-        "--no-write-json", "--cache-selected-only", "--no-version-check",
-    ]  # fmt: skip
+    common = ["--project-dir", folder, "--profiles-dir", folder, *QUIET]
     with _month_in_environment(month):
-        answer = dbtRunner().invoke([arguments[0], *common, *arguments[1:]])
+        return dbtRunner().invoke([arguments[0], *common, *arguments[1:]])
+
+
+def _run_results(answer: dbtRunnerResult, stage: str, month: Month | None) -> dict[str, Any]:
+    """What dbt answered, in the shape of run_results.json."""
     if answer.result is None:
         reason = without_row_values(str(answer.exception)) or "dbt gave no reason"
         raise DbtStageFailed(
-            f"dbt could not start stage {stage}{_of(month)}: {reason} "
-            f"Check it with `dbt parse` in {Path(folder).name}/, mend the project or the connection, and run the stage again."
+            f"dbt could not start stage {stage}{_of(month)}: {reason} Check it with `dbt parse` in "
+            f"{DBT_PROJECT_FOLDER.name}/, mend the project or the connection, and run the stage again."
         ) from answer.exception
     return {
         "metadata": {"invocation_id": _invocation_id()},

@@ -1,0 +1,58 @@
+"""A person's yes or no inside the month: asked in Airflow, recorded in ops.approvals, and no when nobody answers.
+
+Matching, calling and closing are decisions of the municipality, not of a schedule (domain.md §1.6). A no is recorded
+as well; it fails the run, so that everybody sees that nothing left the house. Clear the approval task to ask again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import Context, Param
+from airflow.sdk.exceptions import AirflowFailException
+
+from include.orchestration.defaults import MONTH
+from include.settings import Settings
+
+NOBODY = "nobody (no answer in time)"
+
+
+class MonthApproval(ApprovalOperator):
+    """Asks whether `about` (call_list or closure) of the month may go out; the answer is recorded before it counts."""
+
+    template_fields: Sequence[str] = ("subject", "body", "month")
+
+    def __init__(self, *, about: str, month: str = MONTH, **kwargs: Any) -> None:
+        super().__init__(
+            defaults=[self.REJECT],
+            response_timeout=Settings.from_environment().approval_wait,
+            params={"remark": Param("", type="string", title="Remark (no personal data)")},
+            **kwargs,
+        )
+        self.about, self.month = about, month
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, str]:
+        """Record who decided what, and when; then go on, or fail with what the person said."""
+        from include.months import Month
+        from include.outbound.approvals import record_approval
+
+        if "error" in event:
+            self.process_trigger_event_error(event)
+        decision = "approved" if event["chosen_options"] == [self.APPROVE] else "rejected"
+        decided_by, remark = _name(event.get("responded_by_user")), (event.get("params_input") or {}).get("remark")
+        record_approval(
+            Month.parse(self.month), self.about, context["run_id"], decision, decided_by, event["responded_at"],
+            remark or None,
+        )  # fmt: skip
+        if decision == "rejected":
+            raise AirflowFailException(
+                f"The {self.about.replace('_', ' ')} of {self.month} was not approved (by {decided_by}"
+                f"{f': {remark}' if remark else ''}). Nothing was sent. To ask again: clear {self.task_id} in this run."
+            )
+        return {"decision": decision, "decided_by": decided_by, "decided_at": event["responded_at"].isoformat()}
+
+
+def _name(user: Mapping[str, str] | None) -> str:
+    return (user.get("name") or user.get("id") or NOBODY) if user else NOBODY

@@ -1,0 +1,43 @@
+"""The counts a person sees before deciding. Counts only: the question stands in Airflow, where no personal data is."""
+
+from __future__ import annotations
+
+from include.months import Month
+from include.settings import Role
+from include.warehouse.connection import connect
+
+
+def call_list_counts(month: Month) -> dict[str, int]:
+    """How many persons go where, and how many call records are new on Certin's list."""
+    with connect(Role.TRANSFORMER) as connection:
+        routes = connection.execute(
+            "select route, count(*) from intermediate.int_routes where signal_month = %s group by route", (str(month),)
+        ).fetchall()
+        new = connection.execute(
+            "select count(*) from outbound.out_certin_call_list as list where signal_month = %s"
+            " and not exists (select from ops.call_records as sent where sent.call_record_id = list.call_record_id)",
+            (str(month),),
+        ).fetchone()[0]
+    counts = dict(routes)
+    return {
+        "call": counts.get("call", 0),
+        "new_records": new,
+        "direct": sum(count for route, count in counts.items() if route.startswith("direct_")),
+        "letter": counts.get("letter", 0),
+        "visit": counts.get("visit", 0),
+        "not_picked_up": counts.get("not_picked_up", 0),
+    }
+
+
+def closure_counts(month: Month) -> dict[str, int]:
+    """How many cases would be closed, stay open and are excluded from closing."""
+    with connect(Role.TRANSFORMER) as connection:
+        states = dict(
+            connection.execute(
+                "select state, count(*) from intermediate.int_closures__proposed"
+                " where signal_month = %s group by state",
+                (str(month),),
+            ).fetchall()
+        )
+    counts = {state: states.get(state, 0) for state in ("closed", "open", "excluded")}
+    return {"opened": sum(counts.values()), **counts}
