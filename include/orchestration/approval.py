@@ -14,6 +14,7 @@ from airflow.sdk import Context, Param
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.orchestration.defaults import MONTH
+from include.orchestration.questions import QUESTIONS
 from include.settings import Settings
 
 NOBODY = "nobody (no answer in time)"
@@ -25,7 +26,13 @@ class MonthApproval(ApprovalOperator):
     template_fields: Sequence[str] = ("subject", "body", "month")
 
     def __init__(self, *, about: str, month: str = MONTH, **kwargs: Any) -> None:
+        question = QUESTIONS[about]
+        filled = (
+            "{% set month = dag_run.partition_key %}{% set counts = ti.xcom_pull(task_ids='count_" + about + "') %}"
+        )
         super().__init__(
+            subject=filled + question.subject,
+            body=filled + question.body,
             defaults=[self.REJECT],
             response_timeout=Settings.from_environment().approval_wait,
             params={"remark": Param("", type="string", title="Remark (no personal data)")},

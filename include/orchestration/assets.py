@@ -6,8 +6,8 @@ own pending run and neither completes (Airflow 3.3.2). Fan in inside a DAG, and 
 
 from airflow.sdk import Asset
 
-SIGNALS_LANDED = Asset("vroegsignalering://landing/signals", name="signals_landed")
-CASES_CATEGORISED = Asset("vroegsignalering://intermediate/cases", name="cases_categorised")
-CALL_LISTS_DELIVERED = Asset("vroegsignalering://outbound/call_lists", name="call_lists_delivered")
-OUTCOMES_COLLECTED = Asset("vroegsignalering://landing/outcomes", name="outcomes_collected")
-MONTH_CLOSED = Asset("vroegsignalering://marts/closed_month", name="month_closed")
+SIGNALS_LANDED = Asset(name="signals_landed", uri="vroegsignalering://landing/signals")
+CASES_CATEGORISED = Asset(name="cases_categorised", uri="vroegsignalering://intermediate/cases")
+CALL_LISTS_DELIVERED = Asset(name="call_lists_delivered", uri="vroegsignalering://outbound/call_lists")
+OUTCOMES_COLLECTED = Asset(name="outcomes_collected", uri="vroegsignalering://landing/outcomes")
+MONTH_CLOSED = Asset(name="month_closed", uri="vroegsignalering://marts/closed_month")

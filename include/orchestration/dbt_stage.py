@@ -1,4 +1,4 @@
-"""One dbt stage of the month as one Airflow task: Cosmos starts dbt, `include.warehouse.dbt` keeps and judges the answer.
+"""One dbt stage of the month as one Airflow task: Cosmos starts dbt, `include.warehouse.dbt` keeps its answer.
 
 Reasons for what is unusual here:
 - The month travels as VS_MONTH, not as `--vars`: dbt parses the whole project again when a variable differs.
@@ -79,8 +79,7 @@ class DbtStage(DbtBuildLocalOperator):
 
     def execute(self, context: Context, **kwargs: Any) -> dict[str, Any]:
         """Build the stage; returns its counts."""
-        from dataclasses import asdict
-
+        from include.orchestration.summaries import as_counts
         from include.warehouse.dbt import MonthIsClosed, refuse_closed
 
         month = Month.parse(self.month)
@@ -92,7 +91,7 @@ class DbtStage(DbtBuildLocalOperator):
                 raise AirflowSkipException(str(closed)) from closed
             self.env = {"VS_MONTH": str(month), "DBT_TARGET_PATH": str(_warm_target(month))}
             super().execute(context, **kwargs)
-        return asdict(self._summary)
+        return as_counts(self._summary)
 
     def handle_exception_dbt_runner(self, result: dbtRunnerResult) -> None:
         """Where Cosmos looks whether dbt succeeded."""

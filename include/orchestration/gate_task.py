@@ -27,13 +27,12 @@ def gate(name: str, *, month: Any = MONTH, outlets: tuple[Asset, ...] = (), **ta
     @task(task_id=f"gate_{name.lower()}_{GATE_NAMES[name]}", outlets=list(outlets), **task_arguments)
     def pass_gate(gate: str, month: str) -> dict:
         """Run the gate's suite on the month."""
-        from dataclasses import asdict
-
         from include.months import Month
+        from include.orchestration.summaries import as_counts
         from include.quality.gates import GateStopped, run_gate
 
         try:
-            return asdict(run_gate(gate, Month.parse(month), run_id=get_current_context()["run_id"]))
+            return as_counts(run_gate(gate, Month.parse(month), run_id=get_current_context()["run_id"]))
         except GateStopped as stopped:
             raise AirflowFailException(str(stopped)) from stopped
 

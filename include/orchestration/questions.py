@@ -1,11 +1,39 @@
-"""The counts a person sees before deciding. Counts only: the question stands in Airflow, where no personal data is."""
+"""What a person is asked before something leaves the house, with the counts that go into the question.
+
+Counts only: the question stands in Airflow, where no personal data is. `{{ counts.… }}` is filled by the task
+`count_<about>` that runs before the question.
+"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from include.months import Month
 from include.settings import Role
 from include.warehouse.connection import connect
 
+
+@dataclass(frozen=True)
+class Question:
+    """A subject line and a body in Markdown, both templates."""
+
+    subject: str
+    body: str
+
+
+QUESTIONS = {
+    "call_list": Question(
+        "Call list of {{ month }}: {{ counts.new_records }} new records to Certin?",
+        "Persons to call: **{{ counts.call }}** (new on the list: {{ counts.new_records }}). Directly to Kwadraad: "
+        "**{{ counts.direct }}**. Without a number: {{ counts.letter }} letters, {{ counts.visit }} visits. "
+        "Not picked up: {{ counts.not_picked_up }}. Gate verdicts: ops.gate_results. No answer is a no.",
+    ),
+    "closure": Question(
+        "Close {{ month }}: {{ counts.closed }} of {{ counts.opened }} cases?",
+        "Opened **{{ counts.opened }}** = closed **{{ counts.closed }}** + open {{ counts.open }} + excluded "
+        "{{ counts.excluded }}. Reasons: intermediate.int_closures__proposed. No answer is a no.",
+    ),
+}
 
 def call_list_counts(month: Month) -> dict[str, int]:
     """How many persons go where, and how many call records are new on Certin's list."""
