@@ -1,0 +1,377 @@
+"""The contracts as typed objects: every exchange of the platform is one ODCS file below this folder.
+
+Rule: code asks the contract, never the partner. What a delivery looks like, what fills which field, which column is
+personal and how long it is kept stands in the file; a new partner is a new file in `inbound/` and nothing else.
+Reason: a list of partners in code is forgotten in one place; a folder cannot be.
+How to change: write `<name>-v<N>.odcs.yaml` (a breaking change is a new N beside the old one) in `inbound/`,
+`outbound/`, `landing/` or `marts/`. `load_contract("woonbedrijf")` gives the highest version that is active.
+
+Only the YAML parser is imported here: DAG files and light steps may read contracts without paying for pandas.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+
+from include.months import Month
+from include.settings import Settings
+
+_FILE = re.compile(r"(?P<name>[a-z0-9_]+)-v(?P<major>\d+)\.odcs\.yaml")
+_PARTNER_DELIVERY = "partner_delivery"
+_SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class ContractProblem(ValueError):
+    """A contract cannot be used; the message names the file, the place in it and what is expected there."""
+
+
+@dataclass(frozen=True)
+class RowRule:
+    """A rule over the fields of one row; `reason` is the code a row that breaks it gets."""
+
+    name: str
+    rule: str
+    fields: tuple[str, ...]
+    reason: str
+    severity: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of an exchange: `name` in our words, `label` as it stands in the file's header."""
+
+    name: str
+    label: str
+    logical_type: str
+    classification: str
+    description: str
+    is_required: bool
+    is_key: bool
+    options: Mapping[str, Any]
+
+    def option(self, name: str, default: Any = None) -> Any:
+        return self.options.get(name, default)
+
+    @property
+    def fills(self) -> tuple[str, ...]:
+        """The canonical fields this column fills; a column without any is kept in the raw row only."""
+        filled = self.option("fills", [self.name])
+        return (filled,) if isinstance(filled, str) else tuple(filled)
+
+    @property
+    def reader(self) -> str:
+        return self.option("reader", "text")
+
+    @property
+    def may_be_absent(self) -> bool:
+        """True when a file without this column is still a file of this contract."""
+        return bool(self.option("mayBeAbsent", False))
+
+    @property
+    def reason_name(self) -> str:
+        """What the field is called in reason codes: `<reason_name>_missing`."""
+        return self.option("reasonName", self.name)
+
+    @property
+    def is_flagged_when_invalid(self) -> bool:
+        """True when an unusable value is left out and flagged, not a reason to keep the whole row out."""
+        return self.option("whenInvalid", "quarantine") == "flag"
+
+
+@dataclass(frozen=True)
+class Table:
+    """One schema object: a file, a sheet of a workbook, or a table. `label` is its name there."""
+
+    name: str
+    label: str
+    description: str
+    columns: tuple[Column, ...]
+    rules: tuple[RowRule, ...]
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns if column.is_key)
+
+    def column(self, name: str) -> Column:
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise ContractProblem(f"table {self.name} has no column {name!r}")
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """How the bytes of a file become rows and columns."""
+
+    kind: str
+    delimiter: str
+    encodings: tuple[str, ...]
+    sheet: str | None
+    title_rows: int
+    total_row_label: str | None
+    max_bytes: int
+
+
+@dataclass(frozen=True)
+class FileName:
+    """A file name of this contract, read."""
+
+    month: Month
+    sequence: int
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One exchange with one other party, as one ODCS file describes it."""
+
+    name: str
+    major: int
+    version: str
+    status: str
+    kind: str
+    title: str
+    description: str
+    owner: str
+    purpose: str
+    legal_ground: str
+    tables: tuple[Table, ...]
+    options: Mapping[str, Any]
+    sla: Mapping[str, Any]
+    path: Path
+
+    @property
+    def reference(self) -> str:
+        """The name with its major version, as it stands in ledgers: `woonbedrijf-v1`."""
+        return f"{self.name}-v{self.major}"
+
+    @property
+    def table(self) -> Table:
+        """The only table of a contract with one table."""
+        if len(self.tables) != 1:
+            raise ContractProblem(f"{self.reference} has {len(self.tables)} tables; ask for one by name")
+        return self.tables[0]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return self.table.columns
+
+    def table_named(self, name: str) -> Table:
+        for table in self.tables:
+            if table.name == name:
+                return table
+        tables = ", ".join(table.name for table in self.tables)
+        raise ContractProblem(f"{self.reference} has no table {name!r}; it has {tables}")
+
+    def option(self, name: str, default: Any = None) -> Any:
+        return self.options.get(name, default)
+
+    # partner deliveries
+    @property
+    def partner(self) -> str | None:
+        return self.option("partner")
+
+    @property
+    def partner_name(self) -> str:
+        return self.option("partnerName", self.partner or self.title)
+
+    @property
+    def sector(self) -> str | None:
+        return self.option("sector")
+
+    @property
+    def delivery_day(self) -> int:
+        """The last day of the month on which the delivery may arrive."""
+        return int(self.sla["deliveryDay"])
+
+    @property
+    def retention_months(self) -> int:
+        return int(self.sla["retention"])
+
+    @property
+    def quarantine_threshold(self) -> float:
+        """The share of quarantined rows above which the file as a whole is refused."""
+        return float(self.option("quarantineThreshold", 0.10))
+
+    @property
+    def lands_in(self) -> str | None:
+        """The contract of the table the rows become; None when the columns are the fields."""
+        return self.option("landsIn")
+
+    # files
+    @property
+    def folder(self) -> str:
+        """Where its files come in or go out: `inbox/woonbedrijf`."""
+        return self.option("folder", f"inbox/{self.partner}")
+
+    @property
+    def format(self) -> FileFormat:
+        kind = self.option("format", "csv")
+        if kind not in ("csv", "xlsx"):
+            raise ContractProblem(f"{self.path.name}: format {kind!r} is not known; write csv or xlsx")
+        return FileFormat(
+            kind=kind,
+            delimiter=self.option("delimiter", ","),
+            encodings=tuple(self.option("encodings", ["utf-8"])),
+            sheet=self.option("sheet"),
+            title_rows=int(self.option("titleRows", 0)),
+            total_row_label=self.option("totalRowLabel"),
+            max_bytes=int(float(self.option("maxFileMegabytes", 64)) * 1024 * 1024),
+        )
+
+    @property
+    def file_name_template(self) -> str:
+        """As written for people: `woonbedrijf_<YYYYMM>[_<seq>].csv`."""
+        return self.option("fileName", "")
+
+    def file_name(self, month: Month, sequence: int) -> str:
+        """The name of the file with this month and sequence."""
+        name = self.file_name_template.replace("<YYYYMM>", month.compact).replace("[", "").replace("]", "")
+        return name.replace("<seq>", f"{sequence:02d}")
+
+    def read_file_name(self, file_name: str) -> FileName | None:
+        """Month and sequence of a file of this contract; None when the name is not one of its names."""
+        match = _file_name_pattern(self.file_name_template).fullmatch(file_name)
+        if not match:
+            return None
+        try:
+            month = Month.parse(match["month"])
+        except ValueError:
+            return None
+        return FileName(month, int(match.groupdict().get("sequence") or 1))
+
+
+@lru_cache
+def _file_name_pattern(template: str) -> re.Pattern[str]:
+    """`x_<YYYYMM>[_<seq>].csv` as a pattern; only the extension may be written in capitals."""
+    stem, _, extension = template.rpartition(".")
+    pattern = re.escape(stem).replace(re.escape("["), "(?:").replace(re.escape("]"), ")?")
+    pattern = pattern.replace("<YYYYMM>", r"(?P<month>\d{6})").replace("<seq>", r"(?P<sequence>\d{1,3})")
+    return re.compile(rf"{pattern}\.(?i:{re.escape(extension)})")
+
+
+def contracts_folder() -> Path:
+    return Settings.from_environment().contracts_folder
+
+
+def load_contract(name: str) -> Contract:
+    """The contract `name` (its newest active version) or `name-v1` (exactly that one)."""
+    wanted, _, major = name.partition("-v")
+    found = [
+        contract
+        for contract in all_contracts()
+        if contract.name == wanted and (not major or contract.major == int(major))
+    ]
+    active = [contract for contract in found if contract.status == "active"] or found
+    if not active:
+        raise ContractProblem(
+            f"There is no contract {name!r} in {contracts_folder()}. "
+            f"Its file would be called {wanted}-v{major or 1}.odcs.yaml."
+        )
+    return max(active, key=lambda contract: contract.major)
+
+
+def all_contracts() -> list[Contract]:
+    """Every contract in the folder, by name and version."""
+    paths = sorted(contracts_folder().glob("*/*.odcs.yaml"))
+    return [_read(path, path.stat().st_mtime_ns) for path in paths]
+
+
+def partner_contracts() -> list[Contract]:
+    """One contract for each partner that may deliver: its newest active version."""
+    newest: dict[str, Contract] = {}
+    for contract in all_contracts():
+        if contract.kind == _PARTNER_DELIVERY and contract.status == "active":
+            newest[contract.partner] = max(newest.get(contract.partner, contract), contract, key=lambda c: c.major)
+    return [newest[partner] for partner in sorted(newest)]
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path, _changed_at: int) -> Contract:
+    """Parse one file; the time of its last change is part of the key, so an edited contract is read again."""
+    named = _FILE.fullmatch(path.name)
+    if not named:
+        raise ContractProblem(f"{path}: a contract file is called <name>-v<number>.odcs.yaml")
+    try:
+        # both loaders are safe; the one in C is ten times as fast
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_SAFE_LOADER)  # noqa: S506
+    except yaml.YAMLError as error:
+        raise ContractProblem(f"{path.name} is not YAML: {error}") from error
+    try:
+        contract = _contract(document, named["name"], int(named["major"]), path)
+    except (KeyError, TypeError, AttributeError) as error:
+        message = f"{path.name} is not an ODCS contract: {error!r}; run `datacontract lint` on it"
+        raise ContractProblem(message) from error
+    _check(contract)
+    return contract
+
+
+def _contract(document: Mapping[str, Any], name: str, major: int, path: Path) -> Contract:
+    options = _options(document)
+    description = document.get("description", {})
+    return Contract(
+        name=name,
+        major=major,
+        version=str(document["version"]),
+        status=document["status"],
+        kind=options.get("exchange", path.parent.name),
+        title=document.get("name", name),
+        description=description.get("usage", ""),
+        owner=document.get("team", {}).get("name", ""),
+        purpose=description.get("purpose", ""),
+        legal_ground=options.get("legalGround", ""),
+        tables=tuple(_table(item) for item in document["schema"]),
+        options=MappingProxyType(options),
+        sla=MappingProxyType({item["property"]: item["value"] for item in document.get("slaProperties", [])}),
+        path=path,
+    )
+
+
+def _table(item: Mapping[str, Any]) -> Table:
+    return Table(
+        name=item["name"],
+        label=item.get("physicalName", item["name"]),
+        description=item.get("description", ""),
+        columns=tuple(_column(column) for column in item["properties"]),
+        rules=tuple(_rule(rule) for rule in item.get("quality", []) if rule.get("engine") == "vroegsignalering"),
+    )
+
+
+def _column(item: Mapping[str, Any]) -> Column:
+    return Column(
+        name=item["name"],
+        label=item.get("physicalName", item["name"]),
+        logical_type=item.get("logicalType", "string"),
+        classification=item.get("classification", "internal"),
+        description=item.get("description", ""),
+        is_required=bool(item.get("required", False)),
+        is_key=bool(item.get("primaryKey", False)),
+        options=MappingProxyType(_options(item)),
+    )
+
+
+def _rule(item: Mapping[str, Any]) -> RowRule:
+    rule = item["implementation"]
+    return RowRule(item["name"], rule["rule"], tuple(rule["fields"]), rule["reason"], item.get("severity", "error"))
+
+
+def _options(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {entry["property"]: entry["value"] for entry in item.get("customProperties", [])}
+
+
+def _check(contract: Contract) -> None:
+    """What ODCS does not say but we rely on."""
+    if contract.kind != _PARTNER_DELIVERY:
+        return
+    absent = [name for name in ("partner", "sector", "fileName", "landsIn", "format") if not contract.option(name)]
+    absent += [name for name in ("deliveryDay", "retention") if name not in contract.sla]
+    if absent:
+        missing = ", ".join(absent)
+        raise ContractProblem(f"{contract.path.name} does not say {missing} (customProperties or slaProperties)")

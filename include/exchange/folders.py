@@ -1,0 +1,144 @@
+"""The exchange folders of interfaces §1, wherever they live.
+
+Rule: everything that comes in or goes out as a file passes through `Exchange`; paths are relative to its root
+(`inbox/zorgplus/…`). The root is a setting: a local folder, `sftp://…` or `s3://…` (fsspec; credentials through its own
+environment variables, `FSSPEC_SFTP_…`, or the machine's cloud identity).
+Reason: half a file read, or half a file seen by the other party, is a wrong month. A file is read only when it is
+complete, and written under a name nobody reads before it gets its own.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Any
+
+from include.settings import Settings
+
+# Names of files that are still being written, by us or by a partner's upload program.
+UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")
+SETTLED_AFTER_SECONDS = 5.0
+SECOND_LOOK_AFTER_SECONDS = 0.5
+
+
+class OutsideTheExchange(ValueError):
+    """A path leads out of the exchange root."""
+
+
+@dataclass(frozen=True)
+class ExchangeFile:
+    """One complete file; `path` is relative to the root."""
+
+    path: str
+    size: int
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.path).name
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """The exchange folders below `root`."""
+
+    root: str
+
+    @classmethod
+    def from_settings(cls) -> Exchange:
+        return cls(Settings.from_environment().exchange_root)
+
+    @cached_property
+    def _place(self) -> tuple[Any, str]:
+        import fsspec
+
+        filesystem, path = fsspec.core.url_to_fs(self.root)
+        # a listing that is remembered would miss what a partner delivered since
+        filesystem.use_listings_cache = False
+        return filesystem, path.rstrip("/")
+
+    def _at(self, path: str) -> str:
+        parts = PurePosixPath(path).parts
+        if not parts or path.startswith("/") or ".." in parts:
+            raise OutsideTheExchange(f"{path!r} does not lie in the exchange; give a path such as inbox/zorgplus/…")
+        return f"{self._place[1]}/{'/'.join(parts)}"
+
+    def folders(self, folder: str) -> list[str]:
+        """The names of the folders in `folder`."""
+        return sorted(
+            PurePosixPath(entry["name"]).name for entry in self._listing(folder) if entry["type"] == "directory"
+        )
+
+    def files(self, folder: str) -> list[ExchangeFile]:
+        """The complete files in `folder`, by name: no unfinished names, nothing whose size still changes."""
+        first = self._sizes(folder)
+        unsettled = {name for name, (_, changed_at) in first.items() if not _is_settled(changed_at)}
+        if unsettled:
+            time.sleep(SECOND_LOOK_AFTER_SECONDS)
+            second = self._sizes(folder)
+            first = {
+                name: (size, changed_at)
+                for name, (size, changed_at) in first.items()
+                if name not in unsettled or second.get(name) == (size, changed_at)
+            }
+        return [ExchangeFile(f"{folder.rstrip('/')}/{name}", size) for name, (size, _) in sorted(first.items())]
+
+    def _sizes(self, folder: str) -> dict[str, tuple[int, float | None]]:
+        return {
+            name: (int(entry["size"] or 0), _changed_at(entry))
+            for entry in self._listing(folder)
+            if entry["type"] == "file"
+            and not (name := PurePosixPath(entry["name"]).name).startswith(".")
+            and not name.lower().endswith(UNFINISHED)
+        }
+
+    def _listing(self, folder: str) -> list[dict[str, Any]]:
+        filesystem, _ = self._place
+        try:
+            return filesystem.ls(self._at(folder), detail=True)
+        except FileNotFoundError:
+            return []
+
+    def exists(self, path: str) -> bool:
+        return self._place[0].isfile(self._at(path))
+
+    def size(self, path: str) -> int:
+        return int(self._place[0].size(self._at(path)) or 0)
+
+    def read(self, path: str) -> bytes:
+        return self._place[0].cat_file(self._at(path))
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write the file so that it appears at once and whole."""
+        filesystem, target = self._place[0], self._at(path)
+        filesystem.makedirs(target.rpartition("/")[0], exist_ok=True)
+        draft = f"{target}.part"
+        filesystem.pipe_file(draft, data)
+        self._rename(draft, target)
+
+    def move(self, source: str, target: str) -> None:
+        """Move a file; an existing target is replaced."""
+        filesystem, to = self._place[0], self._at(target)
+        filesystem.makedirs(to.rpartition("/")[0], exist_ok=True)
+        self._rename(self._at(source), to)
+
+    def _rename(self, source: str, target: str) -> None:
+        filesystem = self._place[0]
+        if not _is_local(filesystem) and filesystem.exists(target):
+            filesystem.rm_file(target)  # SFTP does not rename onto an existing file
+        filesystem.mv(source, target)
+
+
+def _is_local(filesystem: Any) -> bool:
+    return "file" in (filesystem.protocol if isinstance(filesystem.protocol, tuple) else (filesystem.protocol,))
+
+
+def _changed_at(entry: dict[str, Any]) -> float | None:
+    """When the file last changed, as far as this kind of folder tells."""
+    changed = entry.get("mtime") or entry.get("LastModified") or entry.get("last_modified")
+    return changed.timestamp() if hasattr(changed, "timestamp") else changed
+
+
+def _is_settled(changed_at: float | None) -> bool:
+    return changed_at is not None and time.time() - changed_at > SETTLED_AFTER_SECONDS
