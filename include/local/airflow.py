@@ -11,7 +11,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -28,6 +30,8 @@ COMPONENTS = {
     "dag-processor": ("dag-processor",),
     "triggerer": ("triggerer", "--skip-serve-logs"),
 }
+# as Airflow's monitor calls those that write heartbeats
+HEARTBEATS = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
 START_SECONDS = 120
 
 # The same on every machine. A month is many short steps: the loops look often, so that waiting is no part of it.
@@ -109,7 +113,9 @@ class LocalAirflow:
     def environment(self) -> dict[str, str]:
         """The whole environment of a component: the platform's settings and Airflow's."""
         instance = self.instance
-        database = f"airflow:{instance.secret('airflow_database')}@127.0.0.1:{instance.port('postgres')}/{AIRFLOW_DATABASE}"
+        database = (
+            f"airflow:{instance.secret('airflow_database')}@127.0.0.1:{instance.port('postgres')}/{AIRFLOW_DATABASE}"
+        )
         connections = {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW_CONN_")}
         return inherited_environment() | connections | instance.platform_environment() | SETTINGS | {
             "PYTHONPATH": str(PROJECT_ROOT),
@@ -148,7 +154,9 @@ class LocalAirflow:
 
     def finish_migration(self, migration: subprocess.Popen[bytes]) -> None:
         if migration.wait():
-            raise AirflowUnhealthy(f"Airflow's metadata could not be brought up to date; see {self.processes.log('airflow-migrate')}")
+            raise AirflowUnhealthy(
+                f"Airflow's metadata could not be brought up to date; see {self.processes.log('airflow-migrate')}"
+            )
 
     def start(self) -> list[str]:
         """Start what does not run; returns the names that were started."""
@@ -158,7 +166,9 @@ class LocalAirflow:
         """Return when every component reports healthy; otherwise say which does not and where its log is."""
         if not wait_until(lambda: not self.unhealthy() or self._stopped(), seconds, 0.3) or self._stopped():
             names = self._stopped() or self.unhealthy()
-            logs = "\n".join(f"  {name}: {self.processes.log(name)}{_last_lines(self.processes.log(name))}" for name in names)
+            logs = "\n".join(
+                f"  {name}: {self.processes.log(name)}{_last_lines(self.processes.log(name))}" for name in names
+            )
             raise AirflowUnhealthy(f"Airflow did not become healthy. Not up: {', '.join(names)}. Their logs:\n{logs}")
 
     def unhealthy(self) -> list[str]:
@@ -166,17 +176,24 @@ class LocalAirflow:
         import httpx
 
         try:
-            with httpx.Client(trust_env=False, timeout=5) as client:
+            with httpx.Client(trust_env=False, timeout=10) as client:
                 health = client.get(f"{self.url}/api/v2/monitor/health").raise_for_status().json()
+                # the first call of a task builds this part of the server, for seconds: let it be this call
+                client.get(f"{self.url}/execution/health").raise_for_status()
         except (httpx.HTTPError, ValueError):
             return list(COMPONENTS)
-        reported = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
-        running = {name: self.processes.is_running(name) for name in COMPONENTS}
-        return [
-            name
-            for name in COMPONENTS
-            if not running[name] or (name in reported and (health.get(reported[name]) or {}).get("status") != "healthy")
-        ]
+        return [name for name in COMPONENTS if not self._is_healthy(name, health)]
+
+    def _is_healthy(self, name: str, health: Mapping[str, Mapping[str, str | None]]) -> bool:
+        record = self.processes.record(name)
+        if record is None or not record.leader():
+            return False
+        if name not in HEARTBEATS:
+            return True
+        reported = health.get(HEARTBEATS[name]) or {}
+        heartbeat = reported.get(f"latest_{HEARTBEATS[name]}_heartbeat")
+        # a heartbeat from before it started is its predecessor's
+        return reported.get("status") == "healthy" and bool(heartbeat) and _seconds(heartbeat) >= record.started
 
     def _stopped(self) -> list[str]:
         return [name for name in COMPONENTS if not self.processes.is_running(name)]
@@ -184,6 +201,10 @@ class LocalAirflow:
 
 def _airflow(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "airflow", *arguments)
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
 
 
 def _last_lines(log: Path, count: int = 5) -> str:

