@@ -34,8 +34,8 @@ WAREHOUSE_DATABASE = "vroegsignalering"
 AIRFLOW_DATABASE = "airflow"
 PORTS = ("postgres", "airflow", "ris")
 SECRETS = (
-    "postgres", "airflow_database", "airflow_admin", "airflow_jwt", "airflow_api", "airflow_fernet", "id_key", "bsn_key",
-    "ris_token",
+    "postgres", "airflow_database", "airflow_admin", "airflow_jwt", "airflow_api", "airflow_fernet", "id_key",
+    "bsn_key", "ris_token",
 )  # fmt: skip
 
 # What the person who starts the platform may decide, as environment of `vs up`.

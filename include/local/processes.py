@@ -118,7 +118,7 @@ class Processes:
         write_private(self._record_file(service.name), json.dumps(started.__dict__))
         return True
 
-    def stop(self, names: Iterable[str] | None = None, *, patience: float = 5.0) -> int:
+    def stop(self, names: Iterable[str] | None = None, *, patience: float = 3.0) -> int:
         """Ask the services (`None`: all) to end, then end what is left of them; returns how many were ended hard."""
         chosen = [record for record in self.records() if names is None or record.name in set(names)]
         leaders = [leader for record in chosen if (leader := record.leader())]

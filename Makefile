@@ -1,0 +1,43 @@
+# A machine needs Python 3.11 or newer and make; everything else is installed into .venv by the first target you run.
+# Works without a terminal, as root or not. Variables: PYTHON, MONTHS, TESTS, VS_HOME.
+
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' >/dev/null 2>&1 && { echo $$python; break; }; done)
+MONTHS ?= 2024-04..2024-06
+TESTS ?= tests
+VENV := .venv
+READY := $(VENV)/installed-from-lock
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint lock clean
+
+help: ## show this list
+	@echo "make <target>, and then the vs command in $(VENV)/bin (try: $(VENV)/bin/vs --help)"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1 \2/p' $(MAKEFILE_LIST) | awk '{ name = $$1; $$1 = ""; printf "  %-7s%s\n", name, $$0 }'
+
+setup: $(READY) ## install everything into .venv, nothing else (no-op when the lock is unchanged)
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found; say where one is: make setup PYTHON=/path/to/python3"; exit 1; }
+	@echo "Installing into $(VENV) with $(PYTHON)"
+	@$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || { rm -rf $(VENV) && $(PYTHON) -m venv $(VENV); } || \
+		{ echo "This Python cannot make virtual environments (on Debian and Ubuntu: apt install python3-venv)."; exit 1; }
+	@$(VENV)/bin/python include/local/install.py requirements.lock
+	@touch $@
+
+demo: setup ## three months of a synthetic municipality through the whole platform (MONTHS=2024-04..2024-06)
+	@$(VENV)/bin/vs demo --months $(MONTHS)
+
+test: setup ## every test, on real PostgreSQL and real Airflow (TESTS=tests/unit for a part)
+	@$(VENV)/bin/python -m pytest $(TESTS) -ra --durations=10
+
+lint: setup ## style, imports, types' obvious mistakes
+	@$(VENV)/bin/ruff check .
+
+lock: setup ## compile requirements.in to requirements.lock (hashes, every supported Python, no registry addresses)
+	@$(VENV)/bin/uv pip compile requirements.in -o requirements.lock --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-emit-index-url --no-emit-find-links --quiet
+
+clean: ## stop the platform and delete it with all its data (VS_HOME); .venv stays
+	@if [ -x $(VENV)/bin/vs ]; then $(VENV)/bin/vs down && rm -rf "$${VS_HOME:-.vs}"; fi
+	@rm -rf build dbt_project/target dbt_project/logs .pytest_cache .ruff_cache .mypy_cache .hypothesis
