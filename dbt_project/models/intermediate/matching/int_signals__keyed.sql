@@ -1,0 +1,69 @@
+-- What signals are compared by: the address key (and the looser key that only proposes), the name without particles and
+-- spelling differences, the initials as letters.
+{{ config(
+    tags=["matched"],
+    indexes=[
+        {"columns": ["signal_month"]},
+        {"columns": ["address_key", "signal_month"]},
+        {"columns": ["address_loose_key", "birth_on"]},
+        {"columns": ["birth_on", "surname_key"]},
+        {"columns": ["bsn_key"]},
+    ],
+) }}
+
+with signals as (
+    select * from {{ ref('stg_signals') }} where signal_month = {{ month() }}
+),
+
+particles as (
+    select '\m(' || string_agg({{ normal_letters('particle') }}, '|' order by particle) || ')\M' as pattern
+    from {{ ref('name_particles') }}
+),
+
+surnames as (
+    select
+        signals.signal_id,
+        array_agg(parts.part order by parts.position)
+            filter (where parts.part <> '') as surname_parts,
+        trim(regexp_replace(replace({{ normal_letters('min(signals.surname)') }}, '-', ' '), '\s+', ' ', 'g')) as whole_surname
+    from signals
+    cross join particles
+    cross join lateral (
+        select
+            trim(regexp_replace(regexp_replace(piece, particles.pattern, ' ', 'g'), '\s+', ' ', 'g')) as part,
+            position
+        from regexp_split_to_table({{ normal_letters('signals.surname') }}, '-') with ordinality as pieces (piece, position)
+    ) as parts
+    group by signals.signal_id
+),
+
+initials as (
+    select
+        signals.signal_id,
+        -- `J.P.`, `JP` and `Johan Pieter` are the same two letters; a chunk in capitals is taken letter by letter
+        nullif(upper(string_agg(
+            case when chunk = upper(chunk) then chunk else left(chunk, 1) end, '' order by position
+        )), '') as initials_key
+    from signals
+    cross join lateral regexp_split_to_table(unaccent(signals.initials), '[^A-Za-z]+') with ordinality as chunks (chunk, position)
+    group by signals.signal_id
+)
+
+select
+    signals.*,
+    {{ normal_postcode('signals.postcode') }} || '|' || signals.house_number || '|'
+    || {{ address_suffix('signals.house_letter', 'signals.house_number_addition') }} as address_key,
+    {{ normal_postcode('signals.postcode') }} || '|' || signals.house_number as address_loose_key,
+    exists (
+        select 1
+        from {{ ref('municipality_postcodes') }} as postcodes
+        where
+            left({{ normal_postcode('signals.postcode') }}, 4)::integer between postcodes.pc4_from and postcodes.pc4_until
+            and {{ in_force('postcodes', 'signals.signal_on') }}
+    ) as is_resident,
+    coalesce(array_to_string(surnames.surname_parts, ' '), surnames.whole_surname) as surname_key,
+    coalesce(surnames.surname_parts, array[surnames.whole_surname]) as surname_parts,
+    initials.initials_key
+from signals
+inner join surnames on surnames.signal_id = signals.signal_id
+left join initials on initials.signal_id = signals.signal_id

@@ -1,0 +1,177 @@
+-- Every loaded signal of the month with its person, its DDAS status (the first eligibility rule that fires, with its id and
+-- reason) and, when it is picked up, its case: one address in one month. An address with more unrelated surnames than a
+-- household has splits into a case per person.
+--
+-- "Earlier" is what was known when the month began: outcomes of this month never change who was picked up in it.
+{{ config(
+    tags=["matched"],
+    indexes=[
+        {"columns": ["signal_month"]},
+        {"columns": ["person_id", "signal_month"]},
+        {"columns": ["partner", "partner_reference", "address_key"]},
+        {"columns": ["address_key", "signal_month"]},
+        {"columns": ["case_id"]},
+    ],
+) }}
+
+with signals as (
+    select keyed.*, resolved.person_id, resolved.match_tier, resolved.match_evidence, resolved.match_score
+    from {{ ref('int_signals__keyed') }} as keyed
+    inner join {{ ref('int_persons__resolved') }} as resolved
+        on resolved.signal_id = keyed.signal_id and resolved.signal_month = keyed.signal_month
+    where keyed.signal_month = {{ month() }}
+),
+
+earlier_signals as (
+    {% if is_incremental() %}
+        select
+            earlier.signal_id, earlier.signal_month, earlier.partner, earlier.partner_reference, earlier.address_key,
+            earlier.person_id, earlier.signal_on, earlier.arrears_eur, earlier.call_record_id
+        from {{ this }} as earlier
+        where earlier.signal_month < {{ month() }}
+    {% else %}
+        select
+            null::text as signal_id, null::text as signal_month, null::text as partner, null::text as partner_reference,
+            null::text as address_key, null::text as person_id, null::date as signal_on, null::numeric as arrears_eur,
+            null::text as call_record_id
+        where false
+    {% endif %}
+),
+
+repeat_window as (
+    select to_char({{ month_start() }} - make_interval(months => lookback_months), 'YYYY-MM') as first_month
+    from {{ ref('repeat_rules') }} as repeat_rules
+    where {{ in_force('repeat_rules', month_start()) }}
+),
+
+-- the last time this partner reported this person, or this customer at this address
+same_arrears as (
+    select distinct on (found.signal_id) found.signal_id, found.earlier_signal_id, found.earlier_arrears_eur
+    from (
+        select
+            signals.signal_id, earlier.signal_id as earlier_signal_id, earlier.arrears_eur as earlier_arrears_eur,
+            earlier.signal_month, earlier.signal_on
+        from signals
+        inner join earlier_signals as earlier
+            on earlier.person_id = signals.person_id and earlier.partner = signals.partner
+        where earlier.signal_month >= (select first_month from repeat_window)
+        union
+        select
+            signals.signal_id, earlier.signal_id, earlier.arrears_eur, earlier.signal_month, earlier.signal_on
+        from signals
+        inner join earlier_signals as earlier
+            on earlier.partner = signals.partner
+            and earlier.partner_reference = signals.partner_reference
+            and earlier.address_key = signals.address_key
+        where earlier.signal_month >= (select first_month from repeat_window)
+    ) as found
+    order by found.signal_id, found.signal_month desc, found.signal_on desc, found.earlier_signal_id
+),
+
+suppressed as (
+    select distinct signals.signal_id, consequences.rule_id
+    from signals
+    inner join earlier_signals as earlier on earlier.person_id = signals.person_id
+    inner join {{ ref('stg_ris_outcomes') }} as outcomes on outcomes.call_record_id = earlier.call_record_id
+    inner join {{ ref('outcome_consequences') }} as consequences
+        on consequences.result_code = outcomes.result_code and consequences.consequence = 'suppresses_signal'
+    where
+        {{ in_force('consequences', month_start()) }}
+        and {{ local_time('outcomes.result_at') }}::date < {{ month_start() }}
+        and earlier.signal_month >= to_char(
+            {{ month_start() }} - make_interval(months => consequences.lookback_months), 'YYYY-MM'
+        )
+),
+
+-- every rule of the signal's day, asked in order; the first yes is the verdict
+judged as (
+    select signals.*, verdicts.rule_id, verdicts.status, verdicts.reason, same_arrears.earlier_signal_id
+    from signals
+    left join same_arrears on same_arrears.signal_id = signals.signal_id
+    left join {{ ref('arrears_windows') }} as windows
+        on windows.sector = signals.sector and {{ in_force('windows', 'signals.signal_on') }}
+    left join {{ ref('minimum_amounts') }} as minimums
+        on minimums.sector = signals.sector and {{ in_force('minimums', 'signals.signal_on') }}
+    left join lateral (
+        select rules.rule_id, rules.status, rules.reason
+        from {{ ref('eligibility_rules') }} as rules
+        where
+            {{ in_force('rules', 'signals.signal_on') }}
+            and case rules.rule_id
+                when 'not_resident' then not signals.is_resident
+                when 'arrears_too_recent' then signals.signal_on - signals.arrears_since_on < windows.min_days
+                when 'arrears_too_old' then signals.signal_on - signals.arrears_since_on > windows.max_days
+                when 'amount_under_minimum' then signals.arrears_eur < minimums.minimum_eur
+                when 'repeat_not_higher' then signals.arrears_eur <= same_arrears.earlier_arrears_eur
+                when 'picked_up' then true
+                else exists (
+                    select 1 from suppressed
+                    where suppressed.signal_id = signals.signal_id and suppressed.rule_id = rules.rule_id
+                )
+            end
+        order by rules.rule_order
+        limit 1
+    ) as verdicts on true
+),
+
+limits as (
+    select max_surnames, surname_unrelated
+    from {{ ref('address_rules') }} as address_rules
+    cross join (
+        select max(threshold) as surname_unrelated
+        from {{ ref('match_rules') }} as match_rules
+        where rule_id = 'surname_unrelated' and {{ in_force('match_rules', month_start()) }}
+    ) as likeness
+    where {{ in_force('address_rules', month_start()) }}
+),
+
+surnames as (
+    select distinct address_key, surname_key, surname_parts from signals
+),
+
+-- a surname counts when no surname before it in the alphabet is like it or shares a half with it
+split_addresses as (
+    select surnames.address_key
+    from surnames
+    cross join limits
+    where not exists (
+        select 1 from surnames as before
+        where
+            before.address_key = surnames.address_key
+            and before.surname_key < surnames.surname_key
+            and (
+                before.surname_parts && surnames.surname_parts
+                or {{ name_likeness('before.surname_key', 'surnames.surname_key') }} >= limits.surname_unrelated
+            )
+    )
+    group by surnames.address_key, limits.max_surnames
+    having count(*) > limits.max_surnames
+),
+
+cased as (
+    select
+        judged.*,
+        split_addresses.address_key is not null as is_address_split,
+        case when statuses.is_picked_up then {{ keyed_id(
+            'case',
+            "judged.address_key || '|' || judged.signal_month"
+            ~ " || case when split_addresses.address_key is null then '' else '|' || judged.person_id end"
+        ) }} end as case_id
+    from judged
+    left join {{ ref('signal_statuses') }} as statuses on statuses.status = judged.status
+    left join split_addresses on split_addresses.address_key = judged.address_key
+)
+
+select
+    signal_id, signal_month, partner, sector, partner_reference,
+    signal_on, arrears_since_on, arrears_eur, is_crisis, supply_ends_on, is_warm_handover,
+    address_key, address_loose_key, is_resident, is_address_split,
+    person_id, match_tier, match_evidence, match_score,
+    status, rule_id as status_rule_id, reason as status_reason,
+    case when rule_id = 'repeat_not_higher' then earlier_signal_id end as repeats_signal_id,
+    case_id,
+    {{ keyed_id('call', "case_id || '|' || person_id") }} as call_record_id,
+    initials, name_prefix, surname, birth_on, gender,
+    street, postcode, house_number, house_letter, house_number_addition, city,
+    phone_1, phone_2, email, bsn_key, delivery_id, line_number
+from cased
