@@ -145,6 +145,8 @@ create table ops.ris_pulls (
     items integer not null,
     new_items integer not null,
     rejected_items integer not null,
+    -- the signal months it touched: what must be refreshed, also when the run died before it did
+    months text[] not null default '{}',
     pulled_at timestamptz not null default now()
 );
 

@@ -1,0 +1,59 @@
+"""A person's decision, recorded: without an approval no call list goes out and no case is closed.
+
+Rule: the newest decision about a month's subject counts; none is a no. A decision belongs to one run; deciding again in
+the same run replaces it, so that a task which runs twice records once.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from include.months import Month
+from include.settings import Role
+from include.warehouse.connection import connect
+
+SUBJECTS = ("call_list", "closure")
+
+
+class NotApproved(RuntimeError):
+    """Nobody has approved this step of this month, or the last decision was no."""
+
+
+def record_approval(
+    month: Month,
+    subject: str,
+    run_id: str,
+    decision: str,
+    decided_by: str,
+    decided_at: datetime,
+    remark: str | None = None,
+) -> None:
+    """Store who decided what about the month's call list or closure (`approved` or `rejected`), and when."""
+    with connect(Role.EXPORTER) as connection:
+        connection.execute(
+            """
+            insert into ops.approvals (signal_month, subject, run_id, decision, decided_by, decided_at, remark)
+            values (%s, %s, %s, %s, %s, %s, %s)
+            on conflict (signal_month, subject, run_id) do update set
+                decision = excluded.decision, decided_by = excluded.decided_by,
+                decided_at = excluded.decided_at, remark = excluded.remark
+            """,
+            (str(month), subject, run_id, decision, decided_by, decided_at, remark),
+        )
+
+
+def require_approval(month: Month, subject: str) -> str:
+    """The name of who approved; NotApproved otherwise."""
+    with connect(Role.EXPORTER) as connection:
+        newest = connection.execute(
+            "select decision, decided_by from ops.approvals where signal_month = %s and subject = %s "
+            "order by decided_at desc, approval_id desc limit 1",
+            (str(month), subject),
+        ).fetchone()
+    if newest is None or newest[0] != "approved":
+        state = "nobody has decided yet" if newest is None else "the last decision was no"
+        raise NotApproved(
+            f"The {subject.replace('_', ' ')} of {month} is not approved: {state}. Approve it in Airflow "
+            "(the waiting approval task of this month's run) and run this task again; see ops.approvals."
+        )
+    return newest[1]
