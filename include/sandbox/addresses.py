@@ -86,7 +86,9 @@ class AddressBook:
         building = self.dice.weighted("kind of building", (68, 11, 11, 6, 4), postcode_index)
         book = {}
         for i, one in enumerate(index.tolist()):
-            pc4, city = ELSEWHERE[one % len(ELSEWHERE)] if elsewhere[i] else (MUNICIPALITY_PC4[pc4_index[i]], MUNICIPALITY_CITY)
+            pc4, city = (
+                ELSEWHERE[one % len(ELSEWHERE)] if elsewhere[i] else (MUNICIPALITY_PC4[pc4_index[i]], MUNICIPALITY_CITY)
+            )
             number, letter, addition = self._house(int(postcode_index[i]), int(place[i]), int(building[i]))
             postcode = f"{pc4}{_POSTCODE_LETTERS[letters_index[i]]}"
             book[one] = Address(streets[street[i]], number, letter, addition, postcode, city)

@@ -1,4 +1,4 @@
-"""What a partner's administration says about the customers in arrears: the truth after dirt, still without a file format.
+"""What a partner's administration says about customers in arrears: the truth after dirt, still without a file format.
 
 `entries` gives one `Entry` per true signal of a sector. `partners.py` writes them the way each partner does.
 """
@@ -155,7 +155,9 @@ def _references(sector: Sector, account: Index, address: Index) -> list[str]:
         case Sector.HUUR:
             return [f"{number + 10_000_000}" for number in ((account * 1_299_709 + 40_961) % 50_000_000).tolist()]
         case Sector.ENERGIE:
-            return [f"{number + 3_000_000_000}" for number in ((account * 15_485_863 + 99_991) % 1_000_000_000).tolist()]
+            return [
+                f"{number + 3_000_000_000}" for number in ((account * 15_485_863 + 99_991) % 1_000_000_000).tolist()
+            ]
         case Sector.WATER:
             return [f"DZH-{number:08d}" for number in ((address * 15_485_863 + 7_919) % 100_000_000).tolist()]
 
@@ -206,14 +208,22 @@ def _birth_date(person: Person, on: dict[str, bool], pick: int) -> np.datetime64
 def _address(address: Address, on: dict[str, bool], pick: int) -> Address:
     changed = address
     if on["letter or addition lost"]:
-        changed = replace(changed, letter="" if address.letter else address.letter, addition="" if not address.letter else address.addition)
+        changed = replace(
+            changed,
+            letter="" if address.letter else address.letter,
+            addition="" if not address.letter else address.addition,
+        )
     if on["wrong house number"]:
         changed = replace(changed, number=address.number + (1, 2, 10)[pick % 3])
     if on["postcode with typo"]:
         last = "ABCDEGHJKLMNPRSTVWXZ"[pick % 20]
         changed = replace(changed, postcode=address.postcode[:5] + (last if address.postcode[4] != "S" else "B"))
     if on["postcode written otherwise"]:
-        written = (f"{changed.postcode[:4]} {changed.postcode[4:]}", changed.postcode.lower(), f"{changed.postcode[:4]} {changed.postcode[4:].lower()}")
+        written = (
+            f"{changed.postcode[:4]} {changed.postcode[4:]}",
+            changed.postcode.lower(),
+            f"{changed.postcode[:4]} {changed.postcode[4:].lower()}",
+        )
         changed = replace(changed, postcode=written[pick % 3])
     if on["street written otherwise"]:
         street = address.street.replace("straat", "str.") if "straat" in address.street else address.street.upper()

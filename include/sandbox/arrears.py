@@ -78,7 +78,9 @@ class Arrears:
             signal_on=signal_on,
             is_crisis=self._is_crisis(chosen, start, age),
             supply_ends_on=signal_on
-            + (28 + self.population.dice.integers("days to end of supply", 18, chosen.id, start)).astype("timedelta64[D]"),
+            + (28 + self.population.dice.integers("days to end of supply", 18, chosen.id, start)).astype(
+                "timedelta64[D]"
+            ),
         )
 
     def _episode_age(self, accounts: Accounts, number: int) -> Index:

@@ -132,7 +132,9 @@ def call_slots(first: date, last: date) -> tuple[tuple[datetime, datetime], ...]
         if day.weekday() == 6 or is_public_holiday(day):
             continue
         parts = SATURDAY_PARTS if day.weekday() == 5 else WEEKDAY_PARTS
-        slots += [(datetime.combine(day, begin, AMSTERDAM), datetime.combine(day, end, AMSTERDAM)) for begin, end in parts]
+        slots += [
+            (datetime.combine(day, begin, AMSTERDAM), datetime.combine(day, end, AMSTERDAM)) for begin, end in parts
+        ]
     return tuple(slots)
 
 
@@ -177,7 +179,9 @@ class Dialler:
         roll = Dice(self.seed).about("follow-up", outcome.record.call_record_id)
         kinds, weights = _followup_mix()
         month_end = outcome.record.call_until
-        started_on = min(_working_day(outcome.result_at.date(), roll.randint(1, 3)), max(month_end, outcome.result_at.date()))
+        started_on = min(
+            _working_day(outcome.result_at.date(), roll.randint(1, 3)), max(month_end, outcome.result_at.date())
+        )
         ended_on = _working_day(started_on, roll.randint(1, 7))
         if ended_on > month_end:
             ended_on = month_end if roll.random() < 0.75 else None
@@ -196,11 +200,19 @@ class Dialler:
         )
 
     def _attempts(
-        self, record: CallRecord, group: str, code: str, slots: tuple[tuple[datetime, datetime], ...], roll: random.Random
+        self,
+        record: CallRecord,
+        group: str,
+        code: str,
+        slots: tuple[tuple[datetime, datetime], ...],
+        roll: random.Random,
     ) -> tuple[Attempt, ...]:
         phones = _phones_called(record, group, code, roll)
         moments = _moments(slots, len(phones), roll)
-        attempts = [_unanswered(phone, at, roll, voicemail=code == "voicemail_only") for phone, at in zip(phones, moments, strict=True)]
+        attempts = [
+            _unanswered(phone, at, roll, voicemail=code == "voicemail_only")
+            for phone, at in zip(phones, moments, strict=True)
+        ]
         if group != "not_reached":
             attempts[-1] = _answered(attempts[-1], roll)
             if len(attempts) > 1 and roll.random() < SHARE_CALLED_BACK:
@@ -262,7 +274,12 @@ def _unanswered(phone: str, at: datetime, roll: random.Random, voicemail: bool) 
 
 
 def _answered(attempt: Attempt, roll: random.Random) -> Attempt:
-    return replace(attempt, ended_at=attempt.started_at + timedelta(seconds=roll.randint(70, 600)), reached=True, attempt_result="answered")
+    return replace(
+        attempt,
+        ended_at=attempt.started_at + timedelta(seconds=roll.randint(70, 600)),
+        reached=True,
+        attempt_result="answered",
+    )
 
 
 def _called_back(missed: Attempt, answered: Attempt) -> Attempt:
@@ -278,7 +295,9 @@ def _perhaps_outside_hours(attempt: Attempt, roll: random.Random) -> Attempt:
 
 
 def _callback(result_at: datetime, roll: random.Random) -> Callback:
-    part, begin, end = roll.choice((("Ochtend", "09:00", "12:00"), ("Middag", "13:00", "17:00"), ("Avond", "18:00", "20:30")))
+    part, begin, end = roll.choice(
+        (("Ochtend", "09:00", "12:00"), ("Middag", "13:00", "17:00"), ("Avond", "18:00", "20:30"))
+    )
     on = _working_day(result_at.date(), roll.randint(1, 5)) if roll.random() < SHARE_CALLBACK_WITH_DATE else None
     return Callback(part, begin, end, on)
 

@@ -1,7 +1,7 @@
 """How a partner's administration differs from the truth.
 
-Rule: dirt belongs to a customer in one partner's administration (a typo stays a typo every month), accidents belong to a
-row of a month (an export that lost a field). Rates are shares at `dirt = 1.0`; `SandboxSettings.dirt` multiplies them.
+Rule: dirt belongs to a customer in one partner's administration (a typo stays a typo every month), accidents belong to
+a row of a month (an export that lost a field). Rates are shares at `dirt = 1.0`; `SandboxSettings.dirt` multiplies them.
 To add a kind of dirt: a rate in `RATES`, a function here, a line in `administration.py`.
 """
 
@@ -51,9 +51,33 @@ RATES = {
     "accident": 0.013,
     "reference twice": 0.004,
 }
-UNUSABLE_PHONES = ("onbekend", "0000000000", "0612345678", "06-", "0900-1234", "0123", "geen", "1111111111", "0800-0432", "06 0000 0000")
+UNUSABLE_PHONES = (
+    "onbekend",
+    "0000000000",
+    "0612345678",
+    "06-",
+    "0900-1234",
+    "0123",
+    "geen",
+    "1111111111",
+    "0800-0432",
+    "06 0000 0000",
+)
 UNUSABLE_EMAILS = ("onbekend", "geen@", "klant@@voorbeeld.example", "nvt")
-_NEIGHBOURS = {"a": "s", "e": "r", "i": "o", "o": "i", "u": "i", "n": "m", "m": "n", "s": "z", "d": "f", "t": "r", "k": "l", "b": "v"}
+_NEIGHBOURS = {
+    "a": "s",
+    "e": "r",
+    "i": "o",
+    "o": "i",
+    "u": "i",
+    "n": "m",
+    "m": "n",
+    "s": "z",
+    "d": "f",
+    "t": "r",
+    "k": "l",
+    "b": "v",
+}
 
 
 @dataclass(frozen=True)
@@ -69,7 +93,9 @@ class Dirt:
         return self.dice.uniform(f"dirt: {kind}", self.accounts) < min(RATES[kind] * self.level, 0.95)
 
     def this_month(self, kind: str) -> NDArray[np.bool_]:
-        return self.dice.uniform(f"dirt: {kind}", self.accounts, self.month_number) < min(RATES[kind] * self.level, 0.95)
+        return self.dice.uniform(f"dirt: {kind}", self.accounts, self.month_number) < min(
+            RATES[kind] * self.level, 0.95
+        )
 
     @cached_property
     def pick(self) -> NDArray[np.int64]:
@@ -120,9 +146,15 @@ def capitalised_double(first: Surname, second: Surname) -> Surname:
 
 
 def addition_text(letter: str, addition: str, style: int) -> str:
-    """Letter and addition in one field: `A-3`, `A3`, `A 3`, `a-3` …; one part alone only changes case or loses a dash."""
+    """Letter and addition in one field: `A-3`, `A3`, `A 3`, `a-3` …; one part alone only changes case."""
     if letter and addition:
-        return (f"{letter}-{addition}", f"{letter}{addition}", f"{letter} {addition}", f"{letter.lower()}-{addition}", f"{letter}/{addition}")[style % 5]
+        return (
+            f"{letter}-{addition}",
+            f"{letter}{addition}",
+            f"{letter} {addition}",
+            f"{letter.lower()}-{addition}",
+            f"{letter}/{addition}",
+        )[style % 5]
     text = letter or addition
     return (text, text.lower(), text, text.upper(), text)[style % 5]
 
@@ -133,7 +165,9 @@ def house_text(number: int, letter: str, addition: str, style: int) -> str:
     if not text:
         return str(number)
     if text[0].isdigit():  # a bare door number needs a mark, or it melts into the house number
-        return (f"{number}-{text}", f"{number} -{text}", f"{number}/{text}", f"{number}-{text}", f"{number} {text}")[style % 5]
+        return (f"{number}-{text}", f"{number} -{text}", f"{number}/{text}", f"{number}-{text}", f"{number} {text}")[
+            style % 5
+        ]
     return f"{number}{text}" if (style // 5) % 2 else f"{number} {text}"
 
 

@@ -30,7 +30,16 @@ SHARE_SECOND_NUMBER = 0.10  # of those found by name: a number of the address fo
 SOURCE = {"person": "consumentenbestand", "address": "adressenbestand"}
 RESULT_COLUMNS = ("request_id", "phone", "source", "match_level", "matched_on", "confidence")
 _REQUEST_NAME = re.compile(r"enrichment_request_(\d{6})_(\d+)\.csv")
-_QUESTION = ("initials", "name_prefix", "surname", "birth_date", "postcode", "house_number", "house_letter", "house_number_addition")
+_QUESTION = (
+    "initials",
+    "name_prefix",
+    "surname",
+    "birth_date",
+    "postcode",
+    "house_number",
+    "house_letter",
+    "house_number_addition",
+)
 
 
 @dataclass(frozen=True)
@@ -123,7 +132,7 @@ def _address_key(row: dict[str, str]) -> str:
 
 
 def _likeness(person: Person, row: dict[str, str]) -> float:
-    """How much the surname asked for looks like one of this person's, a little more with the right birth date or initial."""
+    """How much the surname asked for is like one of this person's; the right birth date or initial adds a little."""
     asked = without_diacritics(row.get("surname") or "").lower()
     own = [person.surname.head] + ([person.partner_surname.head] if person.partner_surname else [])
     parts = [asked, *asked.split("-")]

@@ -21,16 +21,19 @@ PREFIXES = (
     "van der", "van den", "van de", "van 't", "in 't", "op den", "uit de", "de la", "van", "de", "den", "der", "die",
     "ter", "ten", "te", "le", "d'", "'s", "el", "ait", "ben", "al",
 )  # fmt: skip
-_STEMS = (
-    "Veld", "Hoek", "Molen", "Berg", "Bos", "Kamp", "Hof", "Dijk", "Brug", "Water", "Linden", "Eiken", "Els", "Wilg", "Beuk",
-    "Hazel", "Heide", "Zand", "Klei", "Veen", "Broek", "Meers", "Rieten", "Schouw", "Stal", "Schuur", "Tuin", "Wijn", "Graan",
-    "Koren", "Haver", "Boter", "Vlas", "Leer", "Zilver", "Koper", "IJzer", "Steen", "Hout", "Nieuw", "Oude", "Groot", "Klein",
-    "Lang", "Noorder", "Zuider", "Ooster", "Wester", "Boven", "Neder", "Achter", "Hogen", "Lagen", "Witte", "Zwarte",
-)  # fmt: skip
-_ENDINGS = (
-    "man", "stra", "sma", "inga", "huis", "dijk", "veld", "kamp", "horst", "berg", "brink", "beek", "meijer", "mans",
-    "sen", "aar", "boer", "hof", "burg", "voort", "rijk", "eijk", "straat", "laar", "donk",
-)  # fmt: skip
+_STEMS = tuple(
+    """
+    Veld Hoek Molen Berg Bos Kamp Hof Dijk Brug Water Linden Eiken Els Wilg Beuk Hazel Heide Zand Klei Veen Broek
+    Meers Rieten Schouw Stal Schuur Tuin Wijn Graan Koren Haver Boter Vlas Leer Zilver Koper IJzer Steen Hout Nieuw
+    Oude Groot Klein Lang Noorder Zuider Ooster Wester Boven Neder Achter Hogen Lagen Witte Zwarte
+    """.split()
+)
+_ENDINGS = tuple(
+    """
+    man stra sma inga huis dijk veld kamp horst berg brink beek meijer mans sen aar boer hof burg voort rijk eijk
+    straat laar donk
+    """.split()
+)
 _COMPOSED_PREFIXES = ("", "", "", "", "", "van", "van der", "van den", "van de", "ter")
 
 

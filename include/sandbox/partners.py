@@ -25,7 +25,20 @@ from include.sandbox.names import Surname, without_diacritics
 from include.sandbox.population import Population, Sector
 from include.sandbox.settings import SandboxSettings
 
-MONTH_NAMES = ("januari", "februari", "maart", "april", "mei", "juni", "juli", "augustus", "september", "oktober", "november", "december")
+MONTH_NAMES = (
+    "januari",
+    "februari",
+    "maart",
+    "april",
+    "mei",
+    "juni",
+    "juli",
+    "augustus",
+    "september",
+    "oktober",
+    "november",
+    "december",
+)
 ZIP_TIME = (2024, 1, 1, 0, 0, 0)
 
 Value = str | int | float | date
@@ -196,7 +209,9 @@ def _windows_text(text: str) -> bytes:
     try:
         return text.encode("cp1252")
     except UnicodeEncodeError:
-        return "".join(char if char.encode("cp1252", "ignore") else without_diacritics(char) for char in text).encode("cp1252")
+        return "".join(char if char.encode("cp1252", "ignore") else without_diacritics(char) for char in text).encode(
+            "cp1252"
+        )
 
 
 # -- zorgplus -----------------------------------------------------------------------------------------------------
@@ -320,8 +335,24 @@ PARTNERS = (
         "woonbedrijf",
         Sector.HUUR,
         "csv",
-        ("Relatienummer", "Naam", "Voorletters", "Tussenvoegsel", "Geboortedatum", "Straat", "Huisnummer", "Toevoeging", "Postcode",
-         "Woonplaats", "Telefoon", "Mobiel", "E-mail", "Achterstand", "Achterstand sinds", "Signaaldatum"),
+        (
+            "Relatienummer",
+            "Naam",
+            "Voorletters",
+            "Tussenvoegsel",
+            "Geboortedatum",
+            "Straat",
+            "Huisnummer",
+            "Toevoeging",
+            "Postcode",
+            "Woonplaats",
+            "Telefoon",
+            "Mobiel",
+            "E-mail",
+            "Achterstand",
+            "Achterstand sinds",
+            "Signaaldatum",
+        ),
         _woonbedrijf_row,
         lambda columns, rows, month: _windows_text(_csv_text(columns, rows, ";", "\r\n")),
     ),
@@ -329,8 +360,25 @@ PARTNERS = (
         "zorgplus",
         Sector.ZORG,
         "csv",
-        ("client_ref", "bsn", "initials", "name_prefix", "surname", "birth_date", "gender", "postcode", "house_number", "house_letter",
-         "house_number_addition", "city", "phone", "email", "arrears_amount", "arrears_since", "signal_date"),
+        (
+            "client_ref",
+            "bsn",
+            "initials",
+            "name_prefix",
+            "surname",
+            "birth_date",
+            "gender",
+            "postcode",
+            "house_number",
+            "house_letter",
+            "house_number_addition",
+            "city",
+            "phone",
+            "email",
+            "arrears_amount",
+            "arrears_since",
+            "signal_date",
+        ),
         _zorgplus_row,
         lambda columns, rows, month: _csv_text(columns, rows, ",", "\r\n").encode(),
     ),
@@ -338,8 +386,21 @@ PARTNERS = (
         "stadsenergie",
         Sector.ENERGIE,
         "xlsx",
-        ("Klantnummer", "Naam", "Geboortedatum", "Adres", "Postcode", "Plaats", "Telefoonnummer", "E-mailadres", "Openstaand bedrag",
-         "Datum eerste openstaande factuur", "Datum signaal", "Eindelevering", "Datum einde levering"),
+        (
+            "Klantnummer",
+            "Naam",
+            "Geboortedatum",
+            "Adres",
+            "Postcode",
+            "Plaats",
+            "Telefoonnummer",
+            "E-mailadres",
+            "Openstaand bedrag",
+            "Datum eerste openstaande factuur",
+            "Datum signaal",
+            "Eindelevering",
+            "Datum einde levering",
+        ),
         _stadsenergie_row,
         _workbook,
     ),
@@ -347,8 +408,17 @@ PARTNERS = (
         "drinkwater_zh",
         Sector.WATER,
         "csv",
-        ("Aansluitnummer", "Aanschrijfnaam", "Adres", "Postcode en plaats", "Tel", "Saldo", "Oudste vervaldatum", "Datum"),
+        (
+            "Aansluitnummer",
+            "Aanschrijfnaam",
+            "Adres",
+            "Postcode en plaats",
+            "Tel",
+            "Saldo",
+            "Oudste vervaldatum",
+            "Datum",
+        ),
         _drinkwater_row,
         lambda columns, rows, month: _csv_text(columns, rows, ";", "\n").encode("utf-8-sig"),
     ),
-)  # fmt: skip
+)

@@ -200,7 +200,9 @@ class Population:
     def _household_account(self, sector: Sector, share: float, by_second_adult: float) -> Accounts:
         has_one = (self.dice.uniform("has account", self.households, sector) < share) & ~self.is_shared_house
         household = self.households[has_one]
-        second = (self.dice.uniform("account holder", household, sector) < by_second_adult) & (self.adults[household] > 1)
+        second = (self.dice.uniform("account holder", household, sector) < by_second_adult) & (
+            self.adults[household] > 1
+        )
         return Accounts(self.first_person[household] + second, np.full(len(household), sector), household)
 
     # -- persons ------------------------------------------------------------------------------------------------
@@ -261,7 +263,10 @@ class Population:
         count = 1 + self.dice.weighted("number of given names", (35, 45, 20), index)
         rolls = np.stack([self.dice.uniform("given name", index, place) for place in range(3)])
         return [
-            tuple((women if woman[i] else men)[int(roll * len(women if woman[i] else men))] for roll in rolls[: count[i], i])
+            tuple(
+                (women if woman[i] else men)[int(roll * len(women if woman[i] else men))]
+                for roll in rolls[: count[i], i]
+            )
             for i in range(len(index))
         ]
 
@@ -273,10 +278,12 @@ class Population:
         return tuple(next((name for name in pool if names.initial_of(name) == letter), letter) for letter in letters)
 
     def _birth_dates(self, index: Index, household: Index, place: Index, kind: Index) -> NDArray[np.datetime64]:
-        """Counted in days; students are young, residents of care homes old, children at least 19 years after a parent."""
+        """Students are young, residents of care homes old, children at least 19 years younger than a parent."""
         year_days = 365.25
         first_age = self.dice.uniform("age", self.first_person[household])
-        youngest = np.select([kind == Kind.FAMILY, kind == Kind.STUDENT_HOUSE, kind == Kind.CARE_HOME], [44, 18, 72], 21)
+        youngest = np.select(
+            [kind == Kind.FAMILY, kind == Kind.STUDENT_HOUSE, kind == Kind.CARE_HOME], [44, 18, 72], 21
+        )
         oldest = np.select([kind == Kind.FAMILY, kind == Kind.STUDENT_HOUSE, kind == Kind.CARE_HOME], [66, 29, 97], 80)
         shared = kind >= Kind.STUDENT_HOUSE
         own_age = np.where(shared, self.dice.uniform("age", index), first_age)

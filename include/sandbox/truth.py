@@ -28,7 +28,14 @@ def true_signals(months: Iterable[Month], settings: SandboxSettings) -> pd.DataF
 
     administration = Administration(Population(settings))
     rows = [
-        (partner.name, entry.reference, str(month), entry.person.key, f"A{entry.address_index:08d}", entry.accident is not None)
+        (
+            partner.name,
+            entry.reference,
+            str(month),
+            entry.person.key,
+            f"A{entry.address_index:08d}",
+            entry.accident is not None,
+        )
         for month in months
         for partner in PARTNERS
         for entry in administration.entries(month, partner.sector)
