@@ -2,8 +2,8 @@
 
 What can go wrong on the way is dealt with here and nowhere else: busy (429, with its Retry-After), broken (5xx), cut
 connections and half answers are tried again a bounded number of times; everything RIS really refuses becomes an error
-that says what to do. Paging by cursor over data that changes can skip an item when the pages shift, so a pull of more
-than one page is repeated until a whole pass brings nothing new.
+that says what to do. Paging by cursor over data that changes can skip an item when the pages shift, so a pull is
+repeated until a whole pass brings nothing new.
 
 The address and the token come from the connection `AIRFLOW_CONN_RIS` (JSON: host = base URL, password = token).
 """
@@ -169,7 +169,7 @@ class RisClient:
                 logger.info(
                     "RIS %s pass %s: %s pages, %s items new in this pull", kind, number, pages, len(found) - before
                 )
-                if is_whole and (pages == 1 or len(found) == before):
+                if is_whole and len(found) == before:
                     break
         return list(found.values())
 
@@ -277,6 +277,6 @@ def _final(method: str, path: str, status: int, tried: int, connection: RisConne
             f"RIS stays unavailable: {where} answered {status} after {tried} tries. Run this task again later."
         )
     return RisRefused(
-        f"RIS refuses {where} with {status}. It does not pass by itself: compare the request with the interface and ask "
+        f"RIS refuses {where} with {status}. It does not pass by itself: compare it with the interface and ask "
         "RIS's supplier."
     )
