@@ -55,6 +55,7 @@ class Column:
     description: str
     is_required: bool
     is_key: bool
+    max_length: int | None
     options: Mapping[str, Any]
 
     def option(self, name: str, default: Any = None) -> Any:
@@ -232,9 +233,9 @@ class Contract:
         return self.option("fileName", "")
 
     def file_name(self, month: Month, sequence: int) -> str:
-        """The name of the file with this month and sequence."""
-        name = self.file_name_template.replace("<YYYYMM>", month.compact).replace("[", "").replace("]", "")
-        return name.replace("<seq>", f"{sequence:02d}")
+        """The name of the file with this month and sequence; an optional sequence is left out of the first."""
+        template = re.sub(r"\[(.*?)\]", "" if sequence == 1 else r"\1", self.file_name_template)
+        return template.replace("<YYYYMM>", month.compact).replace("<seq>", f"{sequence:02d}")
 
     def read_file_name(self, file_name: str) -> FileName | None:
         """Month and sequence of a file of this contract; None when the name is not one of its names."""
@@ -353,6 +354,7 @@ def _column(item: Mapping[str, Any]) -> Column:
         description=item.get("description", ""),
         is_required=bool(item.get("required", False)),
         is_key=bool(item.get("primaryKey", False)),
+        max_length=item.get("logicalTypeOptions", {}).get("maxLength"),
         options=MappingProxyType(_options(item)),
     )
 
