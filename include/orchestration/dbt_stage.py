@@ -57,7 +57,7 @@ class DbtStage(DbtBuildLocalOperator):
     template_fields: Sequence[str] = (*DbtBuildLocalOperator.template_fields, "month")
 
     def __init__(self, *, stage: str, month: Any = MONTH, **kwargs: Any) -> None:
-        from include.warehouse.dbt import QUIET
+        from include.warehouse.dbt import QUIET, STAGE_FLAGS
 
         super().__init__(
             project_dir=str(DBT_PROJECT_FOLDER),
@@ -67,7 +67,7 @@ class DbtStage(DbtBuildLocalOperator):
                 profiles_yml_filepath=DBT_PROJECT_FOLDER / "profiles.yml",
             ),
             select=f"tag:{stage}",
-            dbt_cmd_flags=["--exclude-resource-type", "unit_test", *QUIET],
+            dbt_cmd_flags=[*STAGE_FLAGS, *QUIET],
             invocation_mode=InvocationMode.DBT_RUNNER,
             install_deps=False,
             emit_datasets=False,

@@ -1,7 +1,7 @@
 """One stage of the month in dbt: `build_stage("matched", month)`.
 
-Rule: a stage is one dbt invocation that selects by tag, in this process, as the transformer; what happened to every model
-stands in `ops.dbt_results`, without a row value. Reason: starting dbt costs seconds, and a data engineer asks the
+Rule: a stage is one dbt invocation that selects by tag, in this process, as the transformer; what happened to every
+model stands in `ops.dbt_results`, without a row value. Reason: starting dbt costs seconds, and a data engineer asks the
 warehouse what ran. Change what a stage holds by tagging models in `dbt_project/`.
 
 Unit tests are not part of a month (`dbt test --select test_type:unit` runs them); data tests of the stage's models are.
@@ -37,6 +37,10 @@ FROZEN_BY_CLOSURE = frozenset({"matched", "enriched", "categorised"})
 #: differs from the last time, which would cost every stage of every month some seconds.
 MONTH_VARIABLE = "VS_MONTH"
 
+#: Of every stage. A data test over models of several stages belongs to the last of them ("buildable"): before, it would
+#: read what is not built yet. Unit tests are not part of a month.
+STAGE_FLAGS = ("--exclude-resource-type", "unit_test", "--indirect-selection", "buildable")
+
 #: Of every invocation. dbt's own log and run_results.json would hold PostgreSQL's error texts, which can quote a row.
 QUIET = (
     "--log-level", "none", "--log-level-file", "none", "--no-write-json", "--cache-selected-only", "--no-version-check",
@@ -70,10 +74,9 @@ def build_stage(stage: str, month: Month | None = None, run_id: str | None = Non
     if stage not in STAGES:
         raise ValueError(f"{stage!r} is no stage; the stages are {', '.join(STAGES)}")
     if month is None and stage != "foundation":
-        raise ValueError(f"stage {stage!r} builds one month: say which, for example build_stage({stage!r}, Month(2024, 6))")
+        raise ValueError(f"stage {stage!r} builds one month: say which, as in build_stage({stage!r}, Month(2024, 6))")
     refuse_closed(stage, month)
-    arguments = ["build", "--select", f"tag:{stage}", "--exclude-resource-type", "unit_test"]
-    return conclude_stage(_invoke(arguments, month), stage, month, run_id)
+    return conclude_stage(_invoke(["build", "--select", f"tag:{stage}", *STAGE_FLAGS], month), stage, month, run_id)
 
 
 def refuse_closed(stage: str, month: Month | None) -> None:
@@ -109,7 +112,7 @@ def record_results(
             invocation_id,
             result["unique_id"],
             str(result["status"]),
-            (result.get("adapter_response") or {}).get("rows_affected"),
+            _rows_affected(result),
             result.get("execution_time"),
             without_row_values(result.get("message")),
         )
@@ -187,14 +190,16 @@ def _month_in_environment(month: Month | None) -> Iterator[None]:
 
 def _is_closed(month: Month) -> bool:
     with connect(Role.TRANSFORMER) as connection:
-        row = connection.execute("select 1 from ops.closure_ledger where signal_month = %s limit 1", (str(month),)).fetchone()
-    return row is not None
+        query = "select exists (select from ops.closure_ledger where signal_month = %s)"
+        return connection.execute(query, (str(month),)).fetchone() == (True,)
 
 
 def _raise_for_failures(artifact: Mapping[str, Any], stage: str, month: Month | None) -> None:
     results = artifact["results"]
     if not results:
-        raise DbtStageFailed(f"dbt found nothing to build for stage {stage}: no model in dbt_project/ has the tag {stage!r}.")
+        raise DbtStageFailed(
+            f"dbt found nothing to build for stage {stage}: nothing in {DBT_PROJECT_FOLDER.name}/ has the tag {stage!r}."
+        )
     failed = [result for result in results if result["status"] not in _GOOD | {"skipped"}]
     if not failed:
         return
@@ -219,11 +224,17 @@ def _summary(artifact: Mapping[str, Any], stage: str, month: Month | None) -> St
         month=str(month) if month is not None else None,
         models=len(results) - tests,
         tests=tests,
-        rows=sum(max((result["adapter_response"] or {}).get("rows_affected") or 0, 0) for result in results),
+        rows=sum(_rows_affected(result) or 0 for result in results),
         seconds=round(sum(result["execution_time"] for result in results), 2),
     )
     log.info("dbt %s%s: %s models, %s tests, %s rows", stage, _of(month), summary.models, summary.tests, summary.rows)
     return summary
+
+
+def _rows_affected(result: Mapping[str, Any]) -> int | None:
+    """Rows written; None for what writes none (a view answers -1)."""
+    rows = (result.get("adapter_response") or {}).get("rows_affected")
+    return rows if rows is not None and rows >= 0 else None
 
 
 def _of(month: Month | None) -> str:
