@@ -178,17 +178,13 @@ class Dialler:
             return None
         roll = Dice(self.seed).about("follow-up", outcome.record.call_record_id)
         kinds, weights = _followup_mix()
-        month_end = outcome.record.call_until
-        started_on = min(
-            _working_day(outcome.result_at.date(), roll.randint(1, 3)), max(month_end, outcome.result_at.date())
-        )
-        ended_on = _working_day(started_on, roll.randint(1, 7))
-        if ended_on > month_end:
-            ended_on = month_end if roll.random() < 0.75 else None
+        last_day = max(_working_day_until(outcome.record.call_until), outcome.result_at.date())
+        started_on = min(_working_day(outcome.result_at.date(), roll.randint(1, 3)), last_day)
+        ended_on: date | None = _working_day(started_on, roll.randint(1, 7))
+        if ended_on > last_day:
+            ended_on = last_day if roll.random() < 0.75 else None
         if roll.random() < 0.12:
             ended_on = None
-        if ended_on is not None and ended_on < started_on:
-            ended_on = started_on
         known_on = ended_on or started_on
         return Followup(
             followup_id=identifier("fu", outcome.record.call_record_id),
@@ -248,10 +244,11 @@ def _phones_called(record: CallRecord, group: str, code: str, roll: random.Rando
 
 
 def _moments(slots: tuple[tuple[datetime, datetime], ...], count: int, roll: random.Random) -> list[datetime]:
-    """`count` moments in order. A step of four parts moves to another part of the day each time."""
+    """`count` moments in order; steps of four or two move to another part of the day each time, three would not."""
     if len(slots) >= count:
         first = roll.randint(0, min(8, len(slots) - count))
-        step = max(1, min(4, (len(slots) - first - 1) // max(1, count - 1)))
+        room = (len(slots) - first - 1) // max(1, count - 1)
+        step = 4 if room >= 4 else 2 if room >= 2 else 1
         chosen = [slots[first + step * i] for i in range(count)]
         return [_moment_in(begin, end, 0, 1, roll) for begin, end in chosen]
     per_slot = [count // len(slots) + (i < count % len(slots)) for i in range(len(slots))]
@@ -307,4 +304,11 @@ def _working_day(day: date, after: int) -> date:
     while after:
         day += timedelta(days=1)
         after -= day.weekday() < 5 and not is_public_holiday(day)
+    return day
+
+
+def _working_day_until(day: date) -> date:
+    """The last working day up to and including `day`."""
+    while day.weekday() >= 5 or is_public_holiday(day):
+        day -= timedelta(days=1)
     return day

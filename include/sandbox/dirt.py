@@ -1,8 +1,8 @@
 """How a partner's administration differs from the truth.
 
 Rule: dirt belongs to a customer in one partner's administration (a typo stays a typo every month), accidents belong to
-a row of a month (an export that lost a field). Rates are shares at `dirt = 1.0`; `SandboxSettings.dirt` multiplies them.
-To add a kind of dirt: a rate in `RATES`, a function here, a line in `administration.py`.
+a row of a month (an export that lost a field). Rates are shares at `dirt = 1.0`; `SandboxSettings.dirt` multiplies
+them. To add a kind of dirt: a rate in `RATES`, a function here, a line in `administration.py`.
 """
 
 from __future__ import annotations
