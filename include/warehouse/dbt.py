@@ -198,7 +198,7 @@ def _raise_for_failures(artifact: Mapping[str, Any], stage: str, month: Month | 
     results = artifact["results"]
     if not results:
         raise DbtStageFailed(
-            f"dbt found nothing to build for stage {stage}: nothing in {DBT_PROJECT_FOLDER.name}/ has the tag {stage!r}."
+            f"dbt found nothing to build for stage {stage}: tag something in {DBT_PROJECT_FOLDER.name}/ with it."
         )
     failed = [result for result in results if result["status"] not in _GOOD | {"skipped"}]
     if not failed:
@@ -224,7 +224,7 @@ def _summary(artifact: Mapping[str, Any], stage: str, month: Month | None) -> St
         month=str(month) if month is not None else None,
         models=len(results) - tests,
         tests=tests,
-        rows=sum(_rows_affected(result) or 0 for result in results),
+        rows=sum(_rows_affected(result) or 0 for result in results if not result["unique_id"].startswith("test.")),
         seconds=round(sum(result["execution_time"] for result in results), 2),
     )
     log.info("dbt %s%s: %s models, %s tests, %s rows", stage, _of(month), summary.models, summary.tests, summary.rows)
