@@ -17,7 +17,8 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
-from include.local.instance import AIRFLOW_DATABASE, Instance, write_private
+from include.local.instance import Instance, write_private
+from include.local.prepare import AIRFLOW_DATABASE, AIRFLOW_OWNER
 from include.local.processes import Processes, Service, inherited_environment, wait_until
 from include.settings import PROJECT_ROOT
 
@@ -113,9 +114,8 @@ class LocalAirflow:
     def environment(self) -> dict[str, str]:
         """The whole environment of a component: the platform's settings and Airflow's."""
         instance = self.instance
-        database = (
-            f"airflow:{instance.secret('airflow_database')}@127.0.0.1:{instance.port('postgres')}/{AIRFLOW_DATABASE}"
-        )
+        server = f"127.0.0.1:{instance.port('postgres')}"
+        database = f"{AIRFLOW_OWNER}:{instance.secret('airflow_database')}@{server}/{AIRFLOW_DATABASE}"
         connections = {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW_CONN_")}
         return inherited_environment() | connections | instance.platform_environment() | SETTINGS | {
             "PYTHONPATH": str(PROJECT_ROOT),

@@ -1,8 +1,8 @@
 """Install the locked packages into the environment this runs in: `python include/local/install.py requirements.lock`.
 
 Every package is checked against the hash in the lock, uv itself included. uv does the work because it takes a fraction
-of pip's time; where uv cannot (no wheel of it, a mirror it does not understand) pip installs the same lock. A mirror that
-is configured for pip is handed to uv. Standard library only: this runs before anything else is installed.
+of pip's time; where uv cannot (no wheel of it, a mirror it does not understand) pip installs the same lock. A mirror
+that is configured for pip is handed to uv. Standard library only: this runs before anything else is installed.
 """
 
 from __future__ import annotations

@@ -24,14 +24,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import psycopg
-
-from include.local.postgres import EmbeddedPostgres, create_database, new_password
+from include.local.postgres import EmbeddedPostgres, new_password
+from include.local.prepare import prepare_databases
 from include.settings import PROJECT_ROOT, Role, Settings
-from include.warehouse.migrate import migrate
 
 WAREHOUSE_DATABASE = "vroegsignalering"
-AIRFLOW_DATABASE = "airflow"
 PORTS = ("postgres", "airflow", "ris")
 SECRETS = (
     "postgres", "airflow_database", "airflow_admin", "airflow_jwt", "airflow_api", "airflow_fernet", "id_key",
@@ -161,10 +158,8 @@ class Instance:
     def start_warehouse(self) -> list[str]:
         """PostgreSQL up, databases there, migrations applied; returns the migrations that were new."""
         self.postgres.start()
-        create_database(self.postgres, WAREHOUSE_DATABASE)
-        create_database(self.postgres, AIRFLOW_DATABASE, owner="airflow", password=self.secret("airflow_database"))
-        with psycopg.connect(f"{self.postgres.superuser_dsn}/{WAREHOUSE_DATABASE}") as connection:
-            return migrate(connection, Settings(self.platform_environment()))
+        settings = Settings(self.platform_environment())
+        return prepare_databases(self.postgres.superuser_dsn, settings, self.secret("airflow_database"))
 
 
 def write_private(path: Path, text: str) -> None:

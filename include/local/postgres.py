@@ -135,14 +135,3 @@ def _system_user() -> str | None:
 
 def new_password() -> str:
     return secrets.token_urlsafe(24)
-
-
-def create_database(server: EmbeddedPostgres, name: str, owner: str | None = None, password: str | None = None) -> None:
-    """Create `name` (and its owner role with `password`) unless it exists."""
-    with psycopg.connect(f"{server.superuser_dsn}/postgres", autocommit=True) as connection:
-        if owner:
-            exists = connection.execute("select from pg_roles where rolname = %s", (owner,)).fetchone()
-            verb = "alter" if exists is not None else "create"
-            connection.execute(f"{verb} role {owner} login password '{password}'")
-        if connection.execute("select from pg_database where datname = %s", (name,)).fetchone() is None:
-            connection.execute(f"create database {name}" + (f" owner {owner}" if owner else ""))

@@ -1,0 +1,76 @@
+"""Bring the databases of a deployment up to date: `python -m include.local.prepare`, before Airflow starts.
+
+docker-compose.yml runs it as its `prepare` service, with the server's owner's password in VS_POSTGRES_PASSWORD, which
+no other service knows; `vs up` does the same for the embedded server. Safe to run again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+from include.settings import Settings
+from include.warehouse.migrate import migrate
+
+AIRFLOW_DATABASE = "airflow"
+AIRFLOW_OWNER = "airflow"
+
+
+def prepare_databases(server: str, settings: Settings, airflow_password: str) -> list[str]:
+    """The warehouse with its roles and platform tables, and Airflow's empty database; returns the new migrations.
+
+    `server` is the libpq URL of the server's owner, without a database.
+    """
+    warehouse = settings.environment["VS_WAREHOUSE_DATABASE"]
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        _create_owner(connection, AIRFLOW_OWNER, airflow_password)
+        _create_database(connection, AIRFLOW_DATABASE, AIRFLOW_OWNER)
+        _create_database(connection, warehouse, None)
+    with psycopg.connect(f"{server}/{warehouse}") as connection:
+        return migrate(connection, settings)
+
+
+def _create_owner(connection: psycopg.Connection, role: str, password: str) -> None:
+    exists = connection.execute("select from pg_roles where rolname = %s", (role,)).fetchone() is not None
+    verb = sql.SQL("alter role" if exists else "create role")
+    connection.execute(sql.SQL("{} {} login password {}").format(verb, sql.Identifier(role), sql.Literal(password)))
+
+
+def _create_database(connection: psycopg.Connection, name: str, owner: str | None) -> None:
+    if connection.execute("select from pg_database where datname = %s", (name,)).fetchone() is None:
+        whose = sql.SQL(" owner {}").format(sql.Identifier(owner)) if owner else sql.SQL("")
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)) + whose)
+    # Airflow has no business in the warehouse, nor the warehouse's roles in Airflow's metadata.
+    connection.execute(sql.SQL("revoke connect on database {} from public").format(sql.Identifier(name)))
+
+
+def main() -> int:
+    """Databases, code lists and staging views, Airflow's first user and its metadata tables."""
+    from include.warehouse.dbt import build_stage
+
+    environment = os.environ
+    host, port = environment["VS_WAREHOUSE_HOST"], environment["VS_WAREHOUSE_PORT"]
+    password = quote(environment["VS_POSTGRES_PASSWORD"], safe="")
+    server = f"postgresql://postgres:{password}@{host}:{port}"
+    applied = prepare_databases(server, Settings.from_environment(), environment["VS_AIRFLOW_DATABASE_PASSWORD"])
+    print(f"Platform tables are current ({len(applied)} migrations applied now)", flush=True)
+    summary = build_stage("foundation")
+    print(f"Code lists and staging views are current ({summary.models} built)", flush=True)
+    if "VS_AIRFLOW_USERS_FILE" in environment:
+        # Airflow opens its file for writing, which a mounted secret does not allow
+        target = Path(environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
+        target.unlink(missing_ok=True)
+        target.touch(mode=0o600)
+        shutil.copyfile(environment["VS_AIRFLOW_USERS_FILE"], target)
+    return subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
