@@ -6,13 +6,15 @@ aggregates. To change a rule, edit its suite; no rule stands in this module.
 
 A suite names the role that may read what it judges, and its batches. A batch is a query (or a table, of which it takes
 the month's rows) with Great Expectations' own expectations; `{month}` stands for the month. A rule over several tables
-is an `unexpected_rows_expectation`: a query for the rows that break it. Queries may be lists of lines.
+is an `unexpected_rows_expectation`: a query `from {batch}` (called `batch` in it) for the rows that break the rule.
+Queries may be lists of lines.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Number
@@ -147,7 +149,11 @@ def _expectation(expectation: Mapping[str, Any], month: Month) -> dict[str, Any]
     """The expectation as GX takes it: lists of lines joined, the month filled in."""
     arguments = dict(expectation["kwargs"])
     if "unexpected_rows_query" in arguments:
-        arguments["unexpected_rows_query"] = _text(arguments["unexpected_rows_query"], month)
+        query = _text(arguments["unexpected_rows_query"], month)
+        # GX names the batch itself, but not in a query with a join: give it one name in both
+        has_join = re.search(r"\bjoin\b", query, re.IGNORECASE)
+        named = "{batch} as batch" if has_join else "(select * from {batch}) as batch"
+        arguments["unexpected_rows_query"] = query.replace("{batch}", named)
     return {**expectation, "kwargs": arguments}
 
 
