@@ -1,0 +1,25 @@
+-- Every case as DDAS v1.2 wants it (vroegsignaalzaak). The dossier is made the moment the case is picked up, so
+-- matching day and day of picking up are the same. A case has an end result once RIS has closed it.
+{{ config(tags=['marts']) }}
+
+with signals as (
+    select signal_month, case_id, array_agg(signal_id order by signal_id) as signal_ids
+    from {{ ref('int_signals__matched') }}
+    where case_id is not null
+    group by signal_month, case_id
+)
+
+select
+    cases.signal_month,
+    cases.case_id,
+    case when closures.state = 'closed' then closures.ddas_result end as result,
+    cases.opened_on as matched_on,
+    month_ends.starts_on as matching_starts_on,
+    month_ends.ends_on as matching_ends_on,
+    cases.opened_on as picked_up_on,
+    signals.signal_ids
+from {{ ref('int_cases') }} as cases
+inner join signals on signals.case_id = cases.case_id and signals.signal_month = cases.signal_month
+inner join {{ ref('int_month_ends') }} as month_ends on month_ends.signal_month = cases.signal_month
+left join {{ ref('fct_month_end_closures') }} as closures
+    on closures.case_id = cases.case_id and closures.signal_month = cases.signal_month
