@@ -48,7 +48,7 @@ RATES = {
     "two phones in one field": 0.02,
     "email unusable": 0.012,
     "bsn wrong": 0.008,
-    "accident": 0.013,
+    "accident": 0.016,
     "reference twice": 0.004,
 }
 UNUSABLE_PHONES = (
