@@ -38,7 +38,12 @@ def delivered(folder: Path, month: Month = JUNE, settings: SandboxSettings | Non
 def test_the_same_month_gives_the_same_bytes_in_another_process_and_at_another_time(tmp_path: Path) -> None:
     here = delivered(tmp_path / "one")
     command = [sys.executable, "-m", "include.sandbox", "deliver", "2024-06"]
-    environment = {"VS_EXCHANGE_ROOT": str(tmp_path / "two"), "PATH": "", "PYTHONHASHSEED": "7", "TZ": "Pacific/Auckland"}
+    environment = {
+        "VS_EXCHANGE_ROOT": str(tmp_path / "two"),
+        "PATH": "",
+        "PYTHONHASHSEED": "7",
+        "TZ": "Pacific/Auckland",
+    }
     done = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=True)
     there = {path.name: path.read_bytes() for path in (tmp_path / "two").rglob("*.*")}
     assert sorted(here) == [
@@ -56,9 +61,10 @@ def test_a_month_does_not_depend_on_months_made_before(tmp_path: Path) -> None:
 
 
 def test_another_seed_is_another_town(tmp_path: Path) -> None:
-    assert delivered(tmp_path / "a")["zorgplus_202406.csv"] != delivered(
-        tmp_path / "b", settings=SandboxSettings(seed=3)
-    )["zorgplus_202406.csv"]
+    assert (
+        delivered(tmp_path / "a")["zorgplus_202406.csv"]
+        != delivered(tmp_path / "b", settings=SandboxSettings(seed=3))["zorgplus_202406.csv"]
+    )
 
 
 def test_no_unfinished_file_stays_behind(tmp_path: Path) -> None:
@@ -112,7 +118,9 @@ def test_stadsenergie_writes_a_workbook_with_titles_real_dates_and_a_total(tmp_p
     assert rows[0][1:] == (None,) * 12
     assert rows[1][1:] == (None,) * 12
     place = {name: number for number, name in enumerate(header)}
-    amounts = [row[place["Openstaand bedrag"]] for row in body if isinstance(row[place["Openstaand bedrag"]], int | float)]
+    amounts = [
+        row[place["Openstaand bedrag"]] for row in body if isinstance(row[place["Openstaand bedrag"]], int | float)
+    ]
     assert total[0] == "Totaal"
     assert total[place["Openstaand bedrag"]] == pytest.approx(sum(amounts), abs=0.01)
     assert all(row[place["Datum signaal"]].year == 2024 for row in body if row[place["Datum signaal"]])
@@ -125,9 +133,13 @@ def test_stadsenergie_writes_a_workbook_with_titles_real_dates_and_a_total(tmp_p
 
 def test_drinkwater_writes_a_byte_order_mark_sorted_names_and_no_birth_dates(tmp_path: Path) -> None:
     raw = delivered(tmp_path)["drinkwater_zh_202406.csv"]
-    assert raw.startswith(b"\xef\xbb\xbfAansluitnummer;Aanschrijfnaam;Adres;Postcode en plaats;Tel;Saldo;Oudste vervaldatum;Datum")
+    assert raw.startswith(
+        b"\xef\xbb\xbfAansluitnummer;Aanschrijfnaam;Adres;Postcode en plaats;Tel;Saldo;Oudste vervaldatum;Datum"
+    )
     rows = list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig")), delimiter=";"))
-    assert sum(bool(re.fullmatch(r"\d{4} [A-Za-z]{2} .+", row["Postcode en plaats"])) for row in rows) >= 0.9 * len(rows)
+    assert sum(bool(re.fullmatch(r"\d{4} [A-Za-z]{2} .+", row["Postcode en plaats"])) for row in rows) >= 0.9 * len(
+        rows
+    )
     assert sum(bool(re.fullmatch(r"\d+(,\d{1,2})?", row["Saldo"])) for row in rows) >= 0.95 * len(rows)
     assert any("," not in row["Saldo"] for month in "1234" for row in _water(f"2024-0{month}"))
     assert sum(", " in row["Aanschrijfnaam"] for row in rows) >= 0.9 * len(rows)
@@ -167,7 +179,8 @@ def test_arrears_come_together_and_come_back(seed: int) -> None:
     months = [Counter(arrears.signals(month).address.tolist()) for month in Month.parse_range("2024-01..2024-12")]
     multiple = [sum(count > 1 for count in month.values()) / len(month) for month in months]
     consecutive = [
-        sum(address in set().union(*months[at - 6 : at]) for address in months[at]) / len(months[at]) for at in range(6, 12)
+        sum(address in set().union(*months[at - 6 : at]) for address in months[at]) / len(months[at])
+        for at in range(6, 12)
     ]
     assert 0.07 <= np.mean(multiple) <= 0.13
     assert 0.38 <= np.mean(consecutive) <= 0.56
@@ -178,8 +191,14 @@ def test_a_running_arrear_comes_back_higher_equal_and_lower() -> None:
     ways: Counter[int] = Counter()
     for month in Month.parse_range("2024-02..2024-07"):
         now, before = arrears.signals(month), arrears.signals(month.previous)
-        earlier = dict(zip(before.account.id.tolist(), zip(before.amount_cents.tolist(), before.since_on, strict=True), strict=True))
-        for account, amount, since in zip(now.account.id.tolist(), now.amount_cents.tolist(), now.since_on, strict=True):
+        earlier = dict(
+            zip(
+                before.account.id.tolist(), zip(before.amount_cents.tolist(), before.since_on, strict=True), strict=True
+            )
+        )
+        for account, amount, since in zip(
+            now.account.id.tolist(), now.amount_cents.tolist(), now.since_on, strict=True
+        ):
             if account in earlier and earlier[account][1] == since:
                 ways[(amount > earlier[account][0]) - (amount < earlier[account][0])] += 1
     assert ways[1] > ways[0] > 20
@@ -240,7 +259,9 @@ def test_truth_names_every_delivered_reference_once(tmp_path: Path) -> None:
 
 def test_a_person_keeps_key_and_reference_over_the_months() -> None:
     truth = true_signals(Month.parse_range("2024-04..2024-06"), SandboxSettings())
-    owners = truth[truth["partner"] != "drinkwater_zh"].groupby(["partner", "partner_reference"])["person_key"].nunique()
+    owners = (
+        truth[truth["partner"] != "drinkwater_zh"].groupby(["partner", "partner_reference"])["person_key"].nunique()
+    )
     assert owners.max() == 1
     assert (truth.groupby("person_key")["signal_month"].nunique() > 1).sum() > 50
 
@@ -262,7 +283,10 @@ def test_some_month_shows_a_shared_house_with_more_than_four_surnames() -> None:
 
 def test_people_move_and_somebody_else_moves_in() -> None:
     population = Population(SandboxSettings())
-    homes = [population.address_index(population.households, month_number(month)) for month in Month.parse_range("2024-01..2024-12")]
+    homes = [
+        population.address_index(population.households, month_number(month))
+        for month in Month.parse_range("2024-01..2024-12")
+    ]
     assert all(len(np.unique(home)) == len(home) for home in homes)
     moved = (homes[0] != homes[-1]).mean()
     assert 0.03 <= moved <= 0.12
@@ -274,7 +298,9 @@ def test_everything_that_identifies_a_person_is_unique_valid_and_fictitious() ->
     assert len({person.bsn for person in persons}) == population.size
     assert len({person.mobile for person in persons}) == population.size
     assert all(person.bsn[0] in "789" and _passes_eleven_test(person.bsn) for person in persons)
-    numbers = [person.mobile for person in persons][::25] + [person.landline for person in persons if person.landline][::25]
+    numbers = [person.mobile for person in persons][::25] + [person.landline for person in persons if person.landline][
+        ::25
+    ]
     parsed = [phonenumbers.parse(number, None) for number in numbers]
     assert all(phonenumbers.is_valid_number(number) for number in parsed)
     assert all(number.startswith(("+316801", "+31680", "+31790", "+31791")) for number in numbers)
