@@ -9,6 +9,7 @@ complete, and written under a name nobody reads before it gets its own.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,7 @@ from include.settings import Settings
 UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")
 SETTLED_AFTER_SECONDS = 5.0
 SECOND_LOOK_AFTER_SECONDS = 0.5
+PIECE_BYTES = 4 * 1024 * 1024
 
 
 class OutsideTheExchange(ValueError):
@@ -108,6 +110,15 @@ class Exchange:
 
     def read(self, path: str) -> bytes:
         return self._place[0].cat_file(self._at(path))
+
+    def digests(self, path: str, salt: bytes) -> tuple[str, str]:
+        """SHA-256 of the file, and of `salt` followed by the file; read in pieces, whatever its size."""
+        plain, salted = hashlib.sha256(), hashlib.sha256(salt)
+        with self._place[0].open(self._at(path), "rb") as file:
+            while piece := file.read(PIECE_BYTES):
+                plain.update(piece)
+                salted.update(piece)
+        return plain.hexdigest(), salted.hexdigest()
 
     def write(self, path: str, data: bytes) -> None:
         """Write the file so that it appears at once and whole."""

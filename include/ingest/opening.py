@@ -72,15 +72,17 @@ class OpenedFile:
 NOTHING = OpenedFile((), [], np.empty(0, dtype=np.int64), np.empty(0, dtype=bool))
 
 
+def too_large(contract: Contract) -> FileRefused:
+    """The refusal of a file above the contract's limit."""
+    limit = f"{contract.format.max_bytes // 1024 // 1024} MB of {contract.reference}"
+    return FileRefused(FILE_UNREADABLE, f"the file is larger than the {limit}; deliver it in parts (_01, _02, …)")
+
+
 def open_file(contract: Contract, data: bytes) -> OpenedFile:
     """The rows of a delivery; FileRefused when it cannot be opened."""
     shape = contract.format
     if len(data) > shape.max_bytes:
-        raise FileRefused(
-            FILE_UNREADABLE,
-            f"the file is larger than the {shape.max_bytes // 1024 // 1024} MB of {contract.reference}; "
-            "deliver it in parts (_01, _02, …)",
-        )
+        raise too_large(contract)
     if not data.strip():
         return NOTHING
     return _open_workbook(shape, data) if shape.kind == "xlsx" else _open_csv(shape, data)

@@ -100,7 +100,7 @@ def read_column(column: Column, distinct: DistinctTexts) -> dict[str, FieldValue
         known = ", ".join(sorted(READERS))
         raise ContractProblem(f"column {column.name}: there is no reader {column.reader!r}; there are {known}")
     read, fields = READERS[column.reader](column), fields_filled(column)
-    is_free = column.reader == "free_text"
+    is_free, takes_number_cells = column.reader == "free_text", column.reader == "amount"
     longest = LONGEST_FREE_TEXT if is_free else LONGEST_VALUE
     nothing, unreadable = (None,) * len(fields), (INVALID,) * len(fields)
     answers: list[tuple[Any, ...]] = []
@@ -111,7 +111,7 @@ def read_column(column: Column, distinct: DistinctTexts) -> dict[str, FieldValue
         elif len(bare) > longest or (not is_free and _CONTROL.search(bare)):
             answers.append(unreadable)
         else:
-            answer = read(text if column.reader == "amount" else bare)
+            answer = read(text if takes_number_cells else bare)
             answers.append(answer if isinstance(answer, tuple) else (answer,) * len(fields))
     return {field: distinct.spread([answer[index] for answer in answers]) for index, field in enumerate(fields)}
 

@@ -362,6 +362,11 @@ def _divided(
     return _within_threshold(judged)
 
 
+def rejected(contract: Contract, file_name: str, rejection: Rejection) -> JudgedDelivery:
+    """A delivery that is refused without being opened."""
+    return _judged(contract, file_name, NOTHING, rejection=rejection)
+
+
 def withhold(judged: JudgedDelivery, is_withheld: np.ndarray, reason: str) -> JudgedDelivery:
     """Move good rows to quarantine for a reason that only the warehouse knows (a request nobody made)."""
     import pandas as pd

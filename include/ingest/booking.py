@@ -1,0 +1,310 @@
+"""Take one file in: judge it, book it, answer it, archive it. The same for every sender.
+
+Rule: the rows of a delivery and its line in `ops.deliveries` are one transaction; the receipt and the move to the
+archive follow it. So there is no moment at which a killed process leaves half a delivery:
+  before the commit   nothing is there, the file is still in the inbox, the next run takes it in;
+  after the commit    everything is there, the file is still in the inbox, the next run recognises it and finishes.
+A file whose very bytes are known is recorded (`ops.repeated_deliveries`) and changes nothing; a file that was refused
+is judged again when it comes again, because its contract or its name may have been repaired.
+Reason: "was this delivery loaded?" must have one answer at any time, for anybody who looks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+
+import psycopg
+
+from include.contracts.registry import Contract, FileName
+from include.exchange.folders import Exchange
+from include.ingest import landing
+from include.ingest.opening import too_large
+from include.ingest.reading import JudgedDelivery, Rejection, read_delivery, rejected
+from include.ingest.receipts import receipt, receipt_path
+from include.months import Month
+from include.settings import Role
+from include.warehouse.connection import connect
+
+logger = logging.getLogger(__name__)
+
+FILE_NAME = "file_name"
+LOADED, REJECTED, UNCHANGED = "loaded", "rejected", "unchanged"
+
+WriteRows = Callable[[psycopg.Connection, JudgedDelivery, str, Month], int]
+Review = Callable[[JudgedDelivery, Month], JudgedDelivery]
+
+
+@dataclass(frozen=True)
+class DeliverySummary:
+    """What became of one file: counts and codes only."""
+
+    delivery_id: str
+    contract: str
+    partner: str | None
+    file_name: str
+    signal_month: str
+    status: str
+    reason_code: str | None
+    reason_detail: str | None
+    rows_in_file: int
+    rows_loaded: int
+    rows_quarantined: int
+    rows_duplicate: int
+    is_late: bool
+    archived_as: str
+    receipt: str
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A file that arrived, and what its place and name say about it."""
+
+    path: str
+    sender: str
+    partner: str | None
+    contract: Contract | None
+    named: FileName | None
+    receipts: str
+    month: Month
+
+    @property
+    def file_name(self) -> str:
+        return PurePosixPath(self.path).name
+
+    @property
+    def contract_reference(self) -> str:
+        return self.contract.reference if self.contract else "unknown"
+
+
+def take_in(
+    exchange: Exchange,
+    arrival: Arrival,
+    write_rows: WriteRows,
+    review: Review | None = None,
+) -> DeliverySummary:
+    """Book one file; safe to run again at any point. A bad file is a result, not an error."""
+    if not exchange.exists(arrival.path):
+        return _booked_before(arrival)
+    judged, sha256, delivery_id = _judge(exchange, arrival, review)
+    summary = _book(exchange, arrival, judged, sha256, delivery_id, write_rows)
+    exchange.write(
+        summary.receipt, receipt(_for_sender(summary, sha256), judged if summary.status != UNCHANGED else None)
+    )
+    exchange.move(arrival.path, summary.archived_as)
+    logger.info(
+        "%s of %s: %s (%s in file, %s loaded, %s quarantined, %s duplicate)",
+        summary.contract, summary.signal_month, summary.reason_code or summary.status,
+        summary.rows_in_file, summary.rows_loaded, summary.rows_quarantined, summary.rows_duplicate,
+    )  # fmt: skip
+    return summary
+
+
+def _judge(exchange: Exchange, arrival: Arrival, review: Review | None) -> tuple[JudgedDelivery | None, str, str]:
+    """The verdicts (None when nothing but the name was looked at), the fingerprint of the bytes, the delivery's id."""
+    contract = arrival.contract
+    if contract is None or arrival.named is None or exchange.size(arrival.path) > contract.format.max_bytes:
+        # nobody reads these rows: the fingerprint is taken while the file streams by, however large it is
+        sha256, salted = exchange.digests(arrival.path, _salt(arrival))
+        return _unread(arrival), sha256, _delivery_id(salted)
+    data = exchange.read(arrival.path)
+    judged = read_delivery(contract, arrival.file_name, data)
+    if review is not None and judged.is_accepted:
+        judged = review(judged, arrival.month)
+    sha256, salted = hashlib.sha256(data).hexdigest(), hashlib.sha256(_salt(arrival) + data).hexdigest()
+    if judged.is_accepted and not judged.rows_in_file:
+        # a file without rows looks the same every month and is a delivery of each
+        salted = hashlib.sha256(f"{salted}|{arrival.month}".encode()).hexdigest()
+    return judged, sha256, _delivery_id(salted)
+
+
+def _unread(arrival: Arrival) -> JudgedDelivery | None:
+    """What is said about a file that is not opened: None when its name was enough to refuse it."""
+    contract = arrival.contract
+    if contract is None or arrival.named is None:
+        return None
+    refusal = too_large(contract)
+    return rejected(contract, arrival.file_name, Rejection(refusal.code, refusal.detail))
+
+
+def _salt(arrival: Arrival) -> bytes:
+    kind = arrival.contract.name if arrival.contract else "unknown"
+    return f"{arrival.sender}|{kind}|".encode()
+
+
+def _delivery_id(digest: str) -> str:
+    return f"dlv_{digest[:20]}"
+
+
+def _rejection(arrival: Arrival, judged: JudgedDelivery | None) -> Rejection | None:
+    if judged is not None:
+        return judged.rejection
+    if arrival.contract is None:
+        detail = f"there is no contract for the folder {arrival.sender}; a partner is known by its contract file"
+        return Rejection(FILE_NAME, detail)
+    wanted = arrival.contract.file_name_template
+    return Rejection(FILE_NAME, f"the name must be {wanted} with the signal month as YYYYMM; rename the file")
+
+
+def _book(
+    exchange: Exchange,
+    arrival: Arrival,
+    judged: JudgedDelivery | None,
+    sha256: str,
+    delivery_id: str,
+    write_rows: WriteRows,
+) -> DeliverySummary:
+    with connect(Role.LOADER) as connection:
+        # two runs that found the same file wait for each other here
+        connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (delivery_id,))
+        known = _recorded(connection, "delivery_id = %s", (delivery_id,))
+        archived_as = _archive_path(exchange, arrival, delivery_id, sha256)
+        if known and known.status == LOADED:
+            if known.file_name == arrival.file_name and not exchange.exists(known.archived_as):
+                return known  # taken in by a run that did not live to archive it
+            return _book_repeated(connection, arrival, known, archived_as)
+        rejection = _rejection(arrival, judged)
+        if known and rejection and known.reason_code == rejection.code and exchange.exists(known.archived_as):
+            return _book_repeated(connection, arrival, known, archived_as)
+        summary = _new_summary(connection, arrival, judged, rejection, delivery_id, archived_as)
+        if rejection is None:
+            _write(connection, arrival, judged, delivery_id, write_rows)
+        _record(connection, arrival, judged, summary, sha256)
+        return summary
+
+
+def _write(
+    connection: psycopg.Connection, arrival: Arrival, judged: JudgedDelivery, delivery_id: str, write_rows: WriteRows
+) -> None:
+    """All rows of an accepted file; the books must balance before anything is kept."""
+    written = landing.write_raw_rows(connection, judged, delivery_id, arrival.month)
+    kept = write_rows(connection, judged, delivery_id, arrival.month)
+    held = landing.write_quarantined_rows(connection, judged, delivery_id, arrival.sender, arrival.month)
+    if not written == judged.rows_in_file == kept + held:
+        raise landing.BooksDoNotBalance(
+            f"{arrival.contract_reference}: {judged.rows_in_file} rows in the file, {written} raw rows, {kept} loaded "
+            f"and {held} held back. Nothing was kept; this is a fault in include/ingest, report it with {delivery_id}."
+        )
+
+
+def _new_summary(
+    connection: psycopg.Connection,
+    arrival: Arrival,
+    judged: JudgedDelivery | None,
+    rejection: Rejection | None,
+    delivery_id: str,
+    archived_as: str,
+) -> DeliverySummary:
+    is_taken = rejection is None and judged is not None
+    return DeliverySummary(
+        delivery_id=delivery_id,
+        contract=arrival.contract_reference,
+        partner=arrival.partner,
+        file_name=arrival.file_name,
+        signal_month=str(arrival.month),
+        status=LOADED if is_taken else REJECTED,
+        reason_code=rejection.code if rejection else None,
+        reason_detail=rejection.detail if rejection else None,
+        rows_in_file=judged.rows_in_file if judged else 0,
+        rows_loaded=len(judged.rows) if is_taken else 0,
+        rows_quarantined=len(judged.quarantined) if is_taken else 0,
+        rows_duplicate=len(judged.duplicates) if is_taken else 0,
+        is_late=_is_closed(connection, arrival.month),
+        archived_as=archived_as,
+        receipt=receipt_path(arrival.receipts, arrival.file_name),
+    )
+
+
+_COLUMNS = tuple(DeliverySummary.__dataclass_fields__)
+
+
+def _record(
+    connection: psycopg.Connection,
+    arrival: Arrival,
+    judged: JudgedDelivery | None,
+    summary: DeliverySummary,
+    sha256: str,
+) -> None:
+    values = asdict(summary) | {
+        "sha256": sha256,
+        "contract_version": arrival.contract.version if arrival.contract else None,
+        "sequence": arrival.named.sequence if arrival.named else None,
+        "warnings": json.dumps(_warnings(judged)),
+    }
+    columns = ", ".join(values)
+    places = ", ".join(f"%({name})s" for name in values)
+    changes = ", ".join(f"{name} = excluded.{name}" for name in values if name != "delivery_id")
+    connection.execute(
+        f"insert into ops.deliveries ({columns}) values ({places}) "
+        f"on conflict (delivery_id) do update set {changes}, received_at = excluded.received_at",
+        values,
+    )
+
+
+def _warnings(judged: JudgedDelivery | None) -> list[dict[str, object]]:
+    """Warnings about the file, and how many rows were loaded without what."""
+    if judged is None:
+        return []
+    warnings: list[dict[str, object]] = [{"code": one.code, "detail": one.detail} for one in judged.warnings]
+    counted = judged.rows["flags"].explode().dropna().value_counts()
+    return warnings + [{"code": code, "rows": int(rows)} for code, rows in sorted(counted.items())]
+
+
+def _book_repeated(
+    connection: psycopg.Connection, arrival: Arrival, known: DeliverySummary, archived_as: str
+) -> DeliverySummary:
+    connection.execute(
+        "insert into ops.repeated_deliveries (delivery_id, file_name, archived_as) values (%s, %s, %s) "
+        "on conflict (delivery_id, file_name) do nothing",
+        (known.delivery_id, arrival.file_name, archived_as),
+    )
+    told = asdict(known) | {
+        "file_name": arrival.file_name,
+        "status": UNCHANGED if known.status == LOADED else known.status,
+        "archived_as": archived_as,
+        "receipt": receipt_path(arrival.receipts, arrival.file_name),
+    }
+    if known.status == LOADED:
+        told["reason_detail"] = f"the same bytes were loaded for {known.signal_month} as {known.file_name}"
+    return DeliverySummary(**told)
+
+
+def _booked_before(arrival: Arrival) -> DeliverySummary:
+    """The file is gone: the run before this one archived it, and what it wrote is the answer."""
+    with connect(Role.LOADER) as connection:
+        known = _recorded(connection, "file_name = %s and receipt = %s order by received_at desc limit 1", (
+            arrival.file_name, receipt_path(arrival.receipts, arrival.file_name)
+        ))  # fmt: skip
+    if known is None:
+        raise FileNotFoundError(f"{arrival.path} is not in the exchange and was never taken in; look who moved it")
+    return known
+
+
+def _recorded(connection: psycopg.Connection, condition: str, values: tuple[str, ...]) -> DeliverySummary | None:
+    row = connection.execute(f"select {', '.join(_COLUMNS)} from ops.deliveries where {condition}", values).fetchone()
+    return DeliverySummary(*row) if row else None
+
+
+def _is_closed(connection: psycopg.Connection, month: Month) -> bool:
+    """True when the month was closed before this arrived: landing keeps it, the closed month does not change."""
+    closed = connection.execute("select from ops.closure_ledger where signal_month = %s limit 1", (str(month),))
+    return closed.fetchone() is not None
+
+
+def _archive_path(exchange: Exchange, arrival: Arrival, delivery_id: str, sha256: str) -> str:
+    """`archive/<month>/<file>`; another file of that name gets its delivery's id behind the name."""
+    name, folder = PurePosixPath(arrival.file_name), f"archive/{arrival.month}"
+    plain = f"{folder}/{name}"
+    if arrival.named is None or (exchange.exists(plain) and exchange.digests(plain, b"")[0] != sha256):
+        return f"{folder}/{name.stem}.{delivery_id.removeprefix('dlv_')}{name.suffix}"
+    return plain
+
+
+def _for_sender(summary: DeliverySummary, sha256: str) -> dict[str, object]:
+    """What the sender is told about the file."""
+    ours = {"delivery_id", "archived_as", "receipt", "partner"}
+    return {name: value for name, value in asdict(summary).items() if name not in ours} | {"sha256": sha256}
