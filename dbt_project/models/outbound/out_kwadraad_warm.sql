@@ -3,7 +3,7 @@
 
 select
     {{ kwadraad_columns() }}, routes.phone_1, routes.phone_2,
-    outcomes.result_at, outcomes.callback_part_of_day, outcomes.callback_from, outcomes.callback_until,
+    outcomes.result_at as accepted_at, outcomes.callback_part_of_day, outcomes.callback_from, outcomes.callback_until,
     outcomes.callback_on, outcomes.situation_summary
 from {{ kwadraad_sources() }}
 inner join {{ ref('stg_ris_outcomes') }} as outcomes on outcomes.call_record_id = routes.call_record_id
