@@ -72,8 +72,8 @@ BREAKS = (
         (
             f"insert into {LANDED} (delivery_id, line_number, contract_version, signal_id, partner, sector,"
             " partner_reference, signal_month, signal_on, arrears_since_on, arrears_eur, surname, postcode,"
-            " house_number) values ('dlv_nowhere', 2, '1.0.0', 'signal_x', 'zorgplus', 'Zorg', 'x', '2024-06', '2024-06-01',"
-            " '2024-04-01', 100, 'X', '2712AB', 1)",
+            " house_number) values ('dlv_nowhere', 2, '1.0.0', 'signal_x', 'zorgplus', 'Zorg', 'x', '2024-06',"
+            " '2024-06-01', '2024-04-01', 100, 'X', '2712AB', 1)",
         ),
     ),
     Break(
