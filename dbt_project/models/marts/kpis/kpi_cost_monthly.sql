@@ -24,7 +24,7 @@ priced as (
                 and months.signal_month
                 = min(months.signal_month) filter (where records.records_delivered > 0) over (partition by rates.valid_from)
                 then rates.one_off_eur
-            else 0
+            else 0.00
         end as one_off_eur,
         rates.is_example
     from months

@@ -224,9 +224,9 @@ select
     {{ month() }}::text as signal_month,
     kpi,
     segment,
-    numerator,
-    denominator,
-    case when has_denominator then numerator / nullif(denominator, 0) else numerator end as value,
+    numerator::numeric(20, 2) as numerator,
+    denominator::numeric(20, 2) as denominator,
+    (case when has_denominator then numerator / nullif(denominator, 0) else numerator end)::numeric(24, 12) as value,
     unit,
     definition_version
 from final
