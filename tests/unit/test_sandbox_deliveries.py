@@ -95,7 +95,8 @@ def test_zorgplus_writes_commas_utf8_and_iso(tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(delivered(tmp_path)["zorgplus_202406.csv"].decode("utf-8"))))
     assert list(rows[0]) == [
         "client_ref", "bsn", "initials", "name_prefix", "surname", "birth_date", "gender", "postcode", "house_number",
-        "house_letter", "house_number_addition", "city", "phone", "email", "arrears_amount", "arrears_since", "signal_date",
+        "house_letter", "house_number_addition", "city", "phone", "email", "arrears_amount", "arrears_since",
+        "signal_date",
     ]  # fmt: skip
     assert {row["gender"] for row in rows} <= {"M", "V", "O", ""}
     assert sum(bool(re.fullmatch(r"\d+\.\d\d", row["arrears_amount"])) for row in rows) >= 0.95 * len(rows)

@@ -43,8 +43,9 @@ def request(settings: SandboxSettings, ids: str = "request") -> bytes:
     writer.writerow(COLUMNS)
     for number, entry in enumerate(entries(settings)):
         address = entry.address
-        writer.writerow([f"{ids}_{number}", entry.initials, entry.surname.prefix, entry.surname.head, entry.birth_on or "",
-                         address.postcode.replace(" ", "").upper(), address.number, address.letter, address.addition])  # fmt: skip
+        name = (entry.initials, entry.surname.prefix, entry.surname.head, entry.birth_on or "")
+        postcode = address.postcode.replace(" ", "").upper()
+        writer.writerow([f"{ids}_{number}", *name, postcode, address.number, address.letter, address.addition])
     return text.getvalue().encode()
 
 

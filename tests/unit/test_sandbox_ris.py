@@ -15,7 +15,10 @@ from include.sandbox.ris import InvalidRequest, KeyReused, Ris
 from include.sandbox.ris_files import RisFiles
 from include.sandbox.settings import SandboxSettings
 
-COLUMNS = "call_record_id;case_id;phone_1;phone_2;initials;name_prefix;surname;house_number;sectors;call_from;call_until;max_attempts;script_version"
+COLUMNS = (
+    "call_record_id;case_id;phone_1;phone_2;initials;name_prefix;surname;house_number;sectors;call_from;call_until;"
+    "max_attempts;script_version"
+)
 
 
 def put_list(root: Path, month: str, sequence: int, numbers: range, withdrawn: tuple[str, ...] = ()) -> Path:
