@@ -57,13 +57,13 @@ class DbtStage(DbtBuildLocalOperator):
     template_fields: Sequence[str] = (*DbtBuildLocalOperator.template_fields, "month")
 
     def __init__(self, *, stage: str, month: Any = MONTH, **kwargs: Any) -> None:
-        from include.warehouse.dbt import QUIET, STAGE_FLAGS
+        from include.warehouse.dbt import PROFILE, QUIET, STAGE_FLAGS, TARGET
 
         super().__init__(
             project_dir=str(DBT_PROJECT_FOLDER),
             profile_config=ProfileConfig(
-                profile_name="vroegsignalering",
-                target_name="warehouse",
+                profile_name=PROFILE,
+                target_name=TARGET,
                 profiles_yml_filepath=DBT_PROJECT_FOLDER / "profiles.yml",
             ),
             select=f"tag:{stage}",

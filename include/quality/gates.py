@@ -109,7 +109,8 @@ def load_suite(gate: str) -> Mapping[str, Any]:
 
 def _judge(suite: Mapping[str, Any], month: Month) -> Iterator[RuleResult]:
     """Every rule of the suite on the month, in the order of the suite."""
-    # GX logs hundreds of lines about its own documentation while it is imported
+    # GX tells hundreds of lines about itself, at import and at every rule
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     logging.getLogger("great_expectations._docs_decorators").setLevel(logging.WARNING)
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig

@@ -37,6 +37,8 @@ FROZEN_BY_CLOSURE = frozenset({"matched", "enriched", "categorised"})
 #: differs from the last time, which would cost every stage of every month some seconds.
 MONTH_VARIABLE = "VS_MONTH"
 
+PROFILE, TARGET = "vroegsignalering", "warehouse"
+
 #: Of every stage. A data test over models of several stages belongs to the last of them ("buildable"): before, it would
 #: read what is not built yet. Unit tests are not part of a month.
 STAGE_FLAGS = ("--exclude-resource-type", "unit_test", "--indirect-selection", "buildable")
@@ -141,7 +143,8 @@ def _invoke(arguments: Sequence[str], month: Month | None) -> dbtRunnerResult:
     from dbt.cli.main import dbtRunner
 
     folder = str(DBT_PROJECT_FOLDER)
-    common = ["--project-dir", folder, "--profiles-dir", folder, *QUIET]
+    # named as Cosmos names them: dbt parses everything again when they are given once and not the other time
+    common = ["--project-dir", folder, "--profiles-dir", folder, "--profile", PROFILE, "--target", TARGET, *QUIET]
     with _month_in_environment(month):
         return dbtRunner().invoke([arguments[0], *common, *arguments[1:]])
 

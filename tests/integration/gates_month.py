@@ -106,8 +106,8 @@ def answer_enrichment(connection: psycopg.Connection) -> None:
         """
         insert into ops.deliveries (delivery_id, contract, partner, file_name, sha256, signal_month, sequence, status,
             rows_in_file, rows_loaded, rows_quarantined, rows_duplicate)
-        select 'dlv_enrichment', 'enrichment_result', 'enrichment', 'enrichment_result_202406_01.csv', 'e',
-            null, 1, 'loaded', count(*), count(*), 0, 0
+        select 'dlv_enrichment', 'enrichment_result-v1', null, 'enrichment_result_202406_01.csv', 'e',
+            '2024-06', 1, 'loaded', count(*), count(*), 0, 0
         from ops.enrichment_requests
         """
     )
