@@ -11,10 +11,12 @@ Reason: "was this delivery loaded?" must have one answer at any time, for anybod
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 
@@ -90,8 +92,9 @@ def take_in(
     """Book one file; safe to run again at any point. A bad file is a result, not an error."""
     if not exchange.exists(arrival.path):
         return _booked_before(arrival)
-    judged, sha256, delivery_id = _judge(exchange, arrival, review)
-    summary = _book(exchange, arrival, judged, sha256, delivery_id, write_rows)
+    with _collector_paused():
+        judged, sha256, delivery_id = _judge(exchange, arrival, review)
+        summary = _book(exchange, arrival, judged, sha256, delivery_id, write_rows)
     exchange.write(
         summary.receipt, receipt(_for_sender(summary, sha256), judged if summary.status != UNCHANGED else None)
     )
@@ -102,6 +105,18 @@ def take_in(
         summary.rows_in_file, summary.rows_loaded, summary.rows_quarantined, summary.rows_duplicate,
     )  # fmt: skip
     return summary
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Millions of small texts and no cycles: searching them for garbage costs a third of the time and finds none."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _judge(exchange: Exchange, arrival: Arrival, review: Review | None) -> tuple[JudgedDelivery | None, str, str]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from functools import cache
 
-# What stands for "unknown" in partners' systems: 06 12345678, and anything that ends in seven zeros (06 00000000).
-PLACEHOLDERS = re.compile(r"612345678|\d{2}0{7}")
+# What stands for "unknown" in partners' systems: 06 12345678, and nothing but zeros (06 00000000).
+PLACEHOLDERS = re.compile(r"612345678|\d0{8}")
 
 _SEVERAL = re.compile(r"\s*[/;|]\s*|\s+(?:of|en|or|and)\s+", re.IGNORECASE)
 _WRITTEN = re.compile(r"[0-9 ()+./\-\u2010-\u2015]+")

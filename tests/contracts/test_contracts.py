@@ -1,0 +1,160 @@
+"""Every contract is valid ODCS, says what we rely on, and can be read by the code that obeys it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from include.contracts.registry import (
+    Contract,
+    ContractProblem,
+    all_contracts,
+    load_contract,
+    partner_contracts,
+)
+from include.ingest.readers import READERS, fields_filled
+from include.months import Month
+from include.settings import CONTRACTS_FOLDER
+
+FILES = sorted(CONTRACTS_FOLDER.glob("*/*.yaml"))
+CLASSIFICATIONS = {"public", "internal", "confidential", "restricted"}
+EXPECTED = {
+    "inbound": {
+        "woonbedrijf", "zorgplus", "stadsenergie", "drinkwater_zh", "enrichment_result", "ris_outcomes", "ris_attempts",
+        "ris_followups", "ris_closures_ack",
+    },
+    "outbound": {"certin_call_list", "enrichment_request", "kwadraad_worklist", "partner_feedback", "ris_closures"},
+    "landing": {"signals"},
+    "marts": {"kpi_monthly"},
+}  # fmt: skip
+
+
+def test_there_is_a_contract_for_every_exchange() -> None:
+    there = {folder: {c.name for c in all_contracts() if c.path.parent.name == folder} for folder in EXPECTED}
+    for folder, names in EXPECTED.items():
+        assert names <= there[folder]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_the_file_is_valid_odcs(path: Path) -> None:
+    from datacontract.data_contract import DataContract
+
+    run = DataContract(data_contract_file=str(path)).lint()
+    assert len(run.checks) > 0
+    assert [(check.name, check.reason) for check in run.checks if check.result.value != "passed"] == []
+
+
+def test_the_lint_would_notice_a_broken_contract(tmp_path: Path) -> None:
+    from datacontract.data_contract import DataContract
+
+    document = yaml.safe_load(FILES[0].read_text(encoding="utf-8"))
+    document["schema"][0]["properties"][0]["logicalType"] = "guilder"
+    broken = tmp_path / "broken-v1.odcs.yaml"
+    broken.write_text(yaml.safe_dump(document), encoding="utf-8")
+    assert DataContract(data_contract_file=str(broken)).lint().result.value == "failed"
+
+
+@pytest.mark.parametrize("contract", all_contracts(), ids=lambda contract: contract.reference)
+def test_the_contract_says_who_why_and_how_long(contract: Contract) -> None:
+    assert contract.owner
+    assert contract.purpose
+    assert contract.legal_ground
+    assert contract.option("consumer")
+    assert contract.retention_months >= 1
+    columns = [column for table in contract.tables for column in table.columns]
+    assert columns
+    assert all(column.classification in CLASSIFICATIONS and column.description for column in columns)
+    assert contract.version.split(".")[0] == str(contract.major)
+
+
+@pytest.mark.parametrize(
+    "contract", [c for c in all_contracts() if c.path.parent.name == "inbound"], ids=lambda contract: contract.reference
+)
+def test_every_column_names_a_reader_and_fields_that_exist(contract: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VS_BSN_KEY", "a key")
+    landing = load_contract(contract.lands_in).columns if contract.lands_in else contract.columns
+    known = {column.name for column in landing} | {"phone"}
+    for column in contract.columns:
+        assert READERS[column.reader](column)
+        assert set(column.fills) <= known
+        assert fields_filled(column)
+    assert 0 < contract.quarantine_threshold < 1
+
+
+def test_bsn_is_restricted_and_in_no_outgoing_contract() -> None:
+    for contract in all_contracts():
+        for table in contract.tables:
+            for column in table.columns:
+                if "bsn" in column.name:
+                    assert column.classification == "restricted"
+                    assert contract.path.parent.name in ("inbound", "landing")
+
+
+def test_marts_are_public() -> None:
+    assert {column.classification for column in load_contract("kpi_monthly").columns} == {"public"}
+
+
+def test_call_list_has_the_columns_of_the_interface_and_no_others() -> None:
+    assert [column.label for column in load_contract("certin_call_list").columns] == (
+        "call_record_id;case_id;phone_1;phone_2;initials;name_prefix;surname;house_number;sectors;call_from;call_until;"
+        "max_attempts;script_version"
+    ).split(";")
+
+
+def test_worklist_has_its_four_sheets() -> None:
+    assert [table.label for table in load_contract("kwadraad_worklist").tables] == [
+        "Direct", "Warm", "Zonder nummer", "Beoordelen",
+    ]  # fmt: skip
+
+
+def test_file_names_of_a_partner() -> None:
+    contract, june = load_contract("woonbedrijf"), Month.parse("2024-06")
+    assert contract.file_name(june, 1) == "woonbedrijf_202406.csv"
+    assert contract.file_name(june, 2) == "woonbedrijf_202406_02.csv"
+    for name, sequence in {"woonbedrijf_202406.csv": 1, "woonbedrijf_202406_02.CSV": 2}.items():
+        named = contract.read_file_name(name)
+        assert named
+        assert (named.month, named.sequence) == (june, sequence)
+    for name in ("woonbedrijf_2024-06.csv", "woonbedrijf_202413.csv", "zorgplus_202406.csv", "woonbedrijf_202406.xlsx",
+                 "woonbedrijf_202406_.csv", "x_woonbedrijf_202406.csv", "woonbedrijf.csv"):  # fmt: skip
+        assert contract.read_file_name(name) is None
+
+
+def test_the_newest_active_version_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "inbound").mkdir()
+    text = (CONTRACTS_FOLDER / "inbound" / "woonbedrijf-v1.odcs.yaml").read_text(encoding="utf-8")
+    for major, status in ((1, "active"), (2, "active"), (3, "draft")):
+        file = tmp_path / "inbound" / f"woonbedrijf-v{major}.odcs.yaml"
+        file.write_text(text.replace("status: active", f"status: {status}"), encoding="utf-8")
+    monkeypatch.setenv("VS_CONTRACTS", str(tmp_path))
+    assert load_contract("woonbedrijf").major == 2
+    assert load_contract("woonbedrijf-v1").major == 1
+    assert [contract.major for contract in partner_contracts()] == [2]
+    file.unlink()
+    with pytest.raises(ContractProblem, match="woonbedrijf-v3"):
+        load_contract("woonbedrijf-v3")
+
+
+def test_a_partner_contract_that_leaves_something_out_says_what(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "inbound").mkdir()
+    document = yaml.safe_load((CONTRACTS_FOLDER / "inbound" / "zorgplus-v1.odcs.yaml").read_text(encoding="utf-8"))
+    document["customProperties"] = [p for p in document["customProperties"] if p["property"] != "sector"]
+    (tmp_path / "inbound" / "zorgplus-v1.odcs.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    monkeypatch.setenv("VS_CONTRACTS", str(tmp_path))
+    with pytest.raises(ContractProblem, match="sector"):
+        partner_contracts()
+
+
+def test_reading_contracts_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from include.contracts.registry import partner_contracts; assert len(partner_contracts()) >= 4; "
+        "print(','.join(sorted({'pandas', 'numpy', 'great_expectations', 'dbt', 'datacontract'} & set(sys.modules))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
