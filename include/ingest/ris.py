@@ -50,6 +50,7 @@ class CollectedOutcomes:
     new_followups: int = 0
     rejected: int = 0
     files: int = 0
+    files_refused: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,10 @@ def collect_outcomes(client: RisClient | None = None) -> CollectedOutcomes:
     if Settings.from_environment().ris_by_files:
         from include.ingest.ris_files import land_ris_files
 
-        landed, files = land_ris_files()
+        found = land_ris_files()
+        landed, files, refused = found.landed, found.files, found.refused
     else:
-        landed, files = [_collect(kind, client or RisClient()) for kind in KINDS], 0
+        landed, files, refused = tuple(_collect(kind, client or RisClient()) for kind in KINDS), 0, 0
     with connect(Role.LOADER) as connection:
         stale = _months_to_refresh(connection)
     touched = {month for one in landed for month in one.months}
@@ -83,6 +85,7 @@ def collect_outcomes(client: RisClient | None = None) -> CollectedOutcomes:
         new_followups=sum(one.new for one in landed if one.kind == "followups"),
         rejected=sum(one.rejected for one in landed),
         files=files,
+        files_refused=refused,
     )
     logger.info("RIS collected: %s", summary)
     return summary

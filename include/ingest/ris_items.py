@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -134,7 +135,7 @@ def _outcome(item: Mapping[str, Any]) -> Outcome:
         callback_from=_optional(callback, "from", time.fromisoformat),
         callback_until=_optional(callback, "until", time.fromisoformat),
         callback_on=_optional(callback, "on", date.fromisoformat),
-        situation_summary=_optional(item, "situation_summary", str),
+        situation_summary=_optional(item, "situation_summary", _one_line),
         # the same attempt may be listed twice; it happened once
         attempts=tuple({one.attempt_id: one for one in map(_attempt, attempts)}.values()),
         item=_as_json(item),
@@ -195,6 +196,11 @@ def _optional(item: Mapping[str, Any], name: str, read: Callable[[str], T]) -> T
         return read(str(value))
     except ValueError as error:
         raise _Unreadable(name) from error
+
+
+def _one_line(text: str) -> str:
+    """Free text as the file readers give it: single spaces, one line, composed characters."""
+    return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
 def _moment(item: Mapping[str, Any], name: str) -> datetime:

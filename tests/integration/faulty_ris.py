@@ -38,6 +38,8 @@ class FaultyRis:
     fault_share: float = 0.0
     seed: int = 7
     retry_after: str = "0"
+    #: faults in this order, before chance decides
+    planned: list[str] = field(default_factory=list)
     items: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {"outcomes": [], "followups": []})
     #: called before each good page is answered: the truth may change while somebody reads it
     between_pages: Any = None
@@ -125,10 +127,10 @@ def _handler(ris: FaultyRis) -> type[BaseHTTPRequestHandler]:
                 if self.headers.get("Authorization") != f"Bearer {ris.token}":
                     self._send(401, {"error": "unauthorized"})
                     return
-                if ris.dice.random() >= ris.fault_share:
+                if not ris.planned and ris.dice.random() >= ris.fault_share:
                     self._send(200, remembered(kind, good()))
                     return
-                fault = ris.dice.choice(FAULTS)
+                fault = ris.planned.pop(0) if ris.planned else ris.dice.choice(FAULTS)
                 ris.faults.append(fault)
                 self._misbehave(fault, kind, good)
 

@@ -281,8 +281,7 @@ def test_a_token_renewed_while_we_run_is_picked_up(records: int) -> None:
 
 def test_a_ris_that_stays_broken_is_given_up_and_nothing_is_half_landed(records: int) -> None:
     waits: list[float] = []
-    with faulty_ris(fault_share=1.0) as ris:
-        ris.dice.choice = lambda faults: "broken"  # type: ignore[method-assign,assignment]
+    with faulty_ris(planned=["broken"] * 50) as ris:
         with pytest.raises(RisUnavailable, match="answered 500 after 10 tries"):
             collect_outcomes(client(ris, waits))
     assert len(waits) == 9
@@ -300,8 +299,7 @@ def test_nobody_there_is_given_up_as_well(records: int) -> None:
 
 def test_a_wait_beyond_reason_is_left_to_the_next_run(records: int) -> None:
     waits: list[float] = []
-    with faulty_ris(fault_share=1.0, retry_after="3600") as ris:
-        ris.dice.choice = lambda faults: "busy"  # type: ignore[method-assign,assignment]
+    with faulty_ris(planned=["busy"], retry_after="3600") as ris:
         with pytest.raises(RisUnavailable, match="asks to wait 3600"):
             collect_outcomes(client(ris, waits))
     assert waits == []
