@@ -77,16 +77,8 @@ class Administration:
 
     def entries(self, month: Month, sector: Sector) -> list[Entry]:
         """In the order of the partner's customer numbers."""
-        signals = Arrears(self.population).signals(month)
-        mine = signals.account.sector == sector
-        taken = TrueSignals(
-            month,
-            signals.account.take(mine),
-            *(getattr(signals, name)[mine] for name in
-              ("address", "amount_cents", "since_on", "signal_on", "is_crisis", "supply_ends_on")),
-        )  # fmt: skip
-        found = self._entries(taken, sector)
-        return sorted(found, key=lambda entry: entry.reference)
+        signals = Arrears(self.population).signals(month, sector)
+        return sorted(self._entries(signals, sector), key=lambda entry: entry.reference)
 
     def _entries(self, signals: TrueSignals, sector: Sector) -> list[Entry]:
         population, dice = self.population, self.population.dice

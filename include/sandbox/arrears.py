@@ -59,9 +59,11 @@ class Arrears:
 
     population: Population
 
-    def signals(self, month: Month) -> TrueSignals:
-        """All true signals of `month`, in the order of the accounts."""
+    def signals(self, month: Month, sector: Sector | None = None) -> TrueSignals:
+        """All true signals of `month`, or those of one sector, in the order of the accounts."""
         accounts, number = self.population.accounts, month_number(month)
+        if sector is not None:
+            accounts = accounts.take(accounts.sector == sector)
         age = self._episode_age(accounts, number)
         reported = age >= 0
         chosen, age = accounts.take(reported), age[reported]
@@ -87,13 +89,16 @@ class Arrears:
         """Months since the running episode began; -1 where there is nothing to report."""
         dice = self.population.dice
         age = np.full(len(accounts.id), -1, dtype=np.int64)
+        chance = self._chance_to_begin(accounts)
         for candidate in range(max(len(lengths) for lengths in EPISODE_LENGTHS.values())):
             start = number - candidate
-            began = dice.uniform("episode", accounts.id, start) < self._chance_to_begin(accounts, start)
-            lasts = began & (self._length(accounts, start) > candidate)
+            began = np.flatnonzero(
+                dice.uniform("episode", accounts.id, start) < self._chance_in(accounts, chance, start)
+            )
+            lasts = self._length(accounts.take(began), start) > candidate
             if candidate:
-                lasts &= dice.uniform("reported again", accounts.id, number) < REPORTED_AGAIN
-            age[lasts] = candidate
+                lasts &= dice.uniform("reported again", accounts.id[began], number) < REPORTED_AGAIN
+            age[began[lasts]] = candidate
         return age
 
     def _length(self, accounts: Accounts, start: int) -> Index:
@@ -106,8 +111,9 @@ class Arrears:
         length[self.population.is_shared_house[accounts.household]] = 1
         return length
 
-    def _chance_to_begin(self, accounts: Accounts, start: int) -> NDArray[np.float64]:
-        """Scaled so that the wanted number of signals comes out for each sector, whatever the population."""
+    def _chance_to_begin(self, accounts: Accounts) -> NDArray[np.float64]:
+        """In an ordinary month; scaled so that the wanted number of signals comes out for each sector. None of a shared
+        house, which has times of its own. `accounts` holds all of a sector or none."""
         dice, population = self.population.dice, self.population
         shared = population.is_shared_house[accounts.household]
         trouble = np.exp(SPREAD_OF_TROUBLE * dice.normal("trouble", accounts.household))
@@ -121,14 +127,24 @@ class Arrears:
             months_reported = 1 + REPORTED_AGAIN * still_running.sum()
             sector_wanted = wanted * share / sum(SECTOR_SHARES.values()) / months_reported
             chance[mine] = np.minimum(0.5, weight[mine] / max(weight[mine].sum(), 1e-9) * sector_wanted)
+        return chance
+
+    def _chance_in(self, accounts: Accounts, ordinary: NDArray[np.float64], start: int) -> NDArray[np.float64]:
+        """In one month: a household has setbacks, a shared house a quarter of trouble."""
+        dice = self.population.dice
         setback = dice.uniform("setback", accounts.household, start) < SETBACK
-        chance = np.minimum(0.6, chance * np.where(setback, SETBACK_FACTOR, 1.0) / (1 + SETBACK * (SETBACK_FACTOR - 1)))
+        chance = np.minimum(
+            0.6, ordinary * np.where(setback, SETBACK_FACTOR, 1.0) / (1 + SETBACK * (SETBACK_FACTOR - 1))
+        )
         in_trouble = dice.uniform("house in trouble", accounts.household, start // 3) < SHARED_HOUSE_IN_TROUBLE
+        shared = self.population.is_shared_house[accounts.household]
         return np.where(shared, np.where(in_trouble, SHARED_HOUSE_SIGNAL, 0.004), chance)
 
     def _delivered_address(self, accounts: Accounts, number: int) -> Index:
-        """Where the partner believes the customer lives: some hear of a move one or two months late."""
+        """Where the partner believes the customer lives: some hear of a move one or two months late. Not the water
+        company: its connection is the address."""
         late = self.population.dice.weighted("late about moves", (84, 10, 6), accounts.id)
+        late = np.where(accounts.sector == Sector.WATER, 0, late)
         return self.population.address_index(accounts.household, number - late)
 
     def _amounts(self, accounts: Accounts, start: Index, age: Index) -> Index:

@@ -328,3 +328,9 @@ def test_the_town_can_be_made_large() -> None:
 def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         SandboxSettings(**wrong)
+
+
+def test_a_reference_comes_once_a_month_but_for_the_rows_repeated_on_purpose() -> None:
+    truth = true_signals(Month.parse_range("2024-01..2024-06"), SandboxSettings(households=40_000))
+    assert len(truth) > 8_000
+    assert not truth.duplicated(["partner", "partner_reference", "signal_month"]).any()
