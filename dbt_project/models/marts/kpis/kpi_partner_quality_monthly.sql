@@ -32,8 +32,17 @@ signals as (
     group by partner
 ),
 
+missing as (
+    select partner from {{ ref('stg_missing_deliveries') }} where signal_month = {{ month() }}
+),
+
+-- who took part in this month: a partner of later date does not appear in the months before it
 partners as (
-    select partner, sector from {{ ref('dim_partner') }}
+    select known.partner, known.sector
+    from {{ ref('dim_partner') }} as known
+    where exists (select 1 from deliveries where deliveries.partner = known.partner)
+        or exists (select 1 from missing where missing.partner = known.partner)
+        or exists (select 1 from signals where signals.partner = known.partner)
     union all
     -- signals of a partner whose contract has gone since
     select signals.partner, signals.sector
@@ -65,8 +74,7 @@ counted as (
     from partners
     left join deliveries on deliveries.partner = partners.partner
     left join signals on signals.partner = partners.partner
-    left join {{ ref('stg_missing_deliveries') }} as missing
-        on missing.partner = partners.partner and missing.signal_month = {{ month() }}
+    left join missing on missing.partner = partners.partner
 )
 
 select
