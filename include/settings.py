@@ -17,6 +17,7 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 CONTRACTS_FOLDER = PROJECT_ROOT / "include" / "contracts"
 EXPECTATIONS_FOLDER = PROJECT_ROOT / "expectations"
 DBT_PROJECT_FOLDER = PROJECT_ROOT / "dbt_project"
+DBT_PROFILE, DBT_TARGET = "vroegsignalering", "warehouse"  # as in dbt_project/profiles.yml
 
 
 class Role(StrEnum):

@@ -26,7 +26,7 @@ from cosmos.operators.local import DbtBuildLocalOperator
 
 from include.months import Month
 from include.orchestration.defaults import MONTH
-from include.settings import DBT_PROJECT_FOLDER, Role, Settings
+from include.settings import DBT_PROFILE, DBT_PROJECT_FOLDER, DBT_TARGET, Role, Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -57,17 +57,14 @@ class DbtStage(DbtBuildLocalOperator):
     template_fields: Sequence[str] = (*DbtBuildLocalOperator.template_fields, "month")
 
     def __init__(self, *, stage: str, month: Any = MONTH, **kwargs: Any) -> None:
-        from include.warehouse.dbt import PROFILE, QUIET, STAGE_FLAGS, TARGET
-
         super().__init__(
             project_dir=str(DBT_PROJECT_FOLDER),
             profile_config=ProfileConfig(
-                profile_name=PROFILE,
-                target_name=TARGET,
+                profile_name=DBT_PROFILE,
+                target_name=DBT_TARGET,
                 profiles_yml_filepath=DBT_PROJECT_FOLDER / "profiles.yml",
             ),
             select=f"tag:{stage}",
-            dbt_cmd_flags=[*STAGE_FLAGS, *QUIET],
             invocation_mode=InvocationMode.DBT_RUNNER,
             install_deps=False,
             emit_datasets=False,
@@ -80,7 +77,7 @@ class DbtStage(DbtBuildLocalOperator):
     def execute(self, context: Context, **kwargs: Any) -> dict[str, Any]:
         """Build the stage; returns its counts."""
         from include.orchestration.summaries import as_counts
-        from include.warehouse.dbt import MonthIsClosed, refuse_closed
+        from include.warehouse.dbt import QUIET, STAGE_FLAGS, MonthIsClosed, refuse_closed
 
         month = Month.parse(self.month)
         self._run_id, self._summary = context["run_id"], None
@@ -89,6 +86,7 @@ class DbtStage(DbtBuildLocalOperator):
                 refuse_closed(self.stage, month)
             except MonthIsClosed as closed:
                 raise AirflowSkipException(str(closed)) from closed
+            self.dbt_cmd_flags = [*STAGE_FLAGS, *QUIET]
             self.env = {"VS_MONTH": str(month), "DBT_TARGET_PATH": str(_warm_target(month))}
             super().execute(context, **kwargs)
         return as_counts(self._summary)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from include.months import Month
 from include.settings import Role
-from include.warehouse.connection import connect
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,8 @@ QUESTIONS = {
 
 def call_list_counts(month: Month) -> dict[str, int]:
     """How many persons go where, and how many call records are new on Certin's list."""
+    from include.warehouse.connection import connect
+
     with connect(Role.TRANSFORMER) as connection:
         routes = connection.execute(
             "select route, count(*) from intermediate.int_routes where signal_month = %s group by route", (str(month),)
@@ -59,6 +60,8 @@ def call_list_counts(month: Month) -> dict[str, int]:
 
 def closure_counts(month: Month) -> dict[str, int]:
     """How many cases would be closed, stay open and are excluded from closing."""
+    from include.warehouse.connection import connect
+
     with connect(Role.TRANSFORMER) as connection:
         states = dict(
             connection.execute(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.months import Month
-from include.settings import DBT_PROJECT_FOLDER, Role
+from include.settings import DBT_PROFILE, DBT_PROJECT_FOLDER, DBT_TARGET, Role
 from include.warehouse.connection import connect
 
 if TYPE_CHECKING:
@@ -36,8 +36,6 @@ FROZEN_BY_CLOSURE = frozenset({"matched", "enriched", "categorised"})
 #: The macro `month()` reads this. Not `--vars`: dbt parses the whole project again whenever a command-line variable
 #: differs from the last time, which would cost every stage of every month some seconds.
 MONTH_VARIABLE = "VS_MONTH"
-
-PROFILE, TARGET = "vroegsignalering", "warehouse"
 
 #: Of every stage. A data test over models of several stages belongs to the last of them ("buildable"): before, it would
 #: read what is not built yet. Unit tests are not part of a month.
@@ -144,9 +142,9 @@ def _invoke(arguments: Sequence[str], month: Month | None) -> dbtRunnerResult:
 
     folder = str(DBT_PROJECT_FOLDER)
     # named as Cosmos names them: dbt parses everything again when they are given once and not the other time
-    common = ["--project-dir", folder, "--profiles-dir", folder, "--profile", PROFILE, "--target", TARGET, *QUIET]
+    common = ["--project-dir", folder, "--profiles-dir", folder, "--profile", DBT_PROFILE, "--target", DBT_TARGET]
     with _month_in_environment(month):
-        return dbtRunner().invoke([arguments[0], *common, *arguments[1:]])
+        return dbtRunner().invoke([arguments[0], *common, *QUIET, *arguments[1:]])
 
 
 def _run_results(answer: dbtRunnerResult, stage: str, month: Month | None) -> dict[str, Any]:
