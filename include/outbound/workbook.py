@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from openpyxl import Workbook
 from openpyxl.cell import Cell
@@ -24,6 +25,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 from include.contracts.registry import Column, Contract, Table
 from include.outbound.safe_text import FORMULA_START, workbook_text
 
+AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 HEADER_FONT = Font(name="Calibri", size=11, bold=True, color="FFFFFF")
 HEADER_FILL = PatternFill("solid", start_color="154273")  # the blue of Dutch public administration
 BODY_FONT = Font(name="Calibri", size=11)
@@ -93,7 +95,7 @@ def _fill(cell: Cell, value: Any, column: Column) -> None:
         case bool():
             cell.value = "Ja" if value else "Nee"
         case datetime():
-            cell.value, cell.number_format = value.replace(tzinfo=None), f"{DATE} {TIME}"
+            cell.value, cell.number_format = _local(value), f"{DATE} {TIME}"
         case date():
             cell.value, cell.number_format = value, DATE
         case time():
@@ -107,9 +109,12 @@ def _fill(cell: Cell, value: Any, column: Column) -> None:
             cell.value = text
             cell.data_type = "s"  # openpyxl would take a leading = for a formula
             cell.quotePrefix = text.startswith(FORMULA_START)
-            if text.startswith(FORMULA_START):
-                cell.style = cell.style
             cell.alignment = Alignment(vertical="top", wrap_text=len(text) > WRAPS_FROM)
+
+
+def _local(moment: datetime) -> datetime:
+    """The clock on the wall in the Netherlands; a cell knows no zone."""
+    return moment.astimezone(AMSTERDAM).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def _width(column: Column, values: Sequence[Any]) -> float:
