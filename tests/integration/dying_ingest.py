@@ -1,0 +1,50 @@
+"""Take a delivery in, in this process, and be killed at a given point (SIGKILL: nothing gets to clean up).
+
+python -m tests.integration.dying_ingest inbox/zorgplus/zorgplus_202406.csv 2024-06 after_rows
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from include.exchange.folders import Exchange
+from include.ingest import booking, landing
+from include.ingest.deliveries import ingest_delivery
+from include.months import Month
+
+POINTS = ("after_raw_rows", "after_rows", "before_commit", "after_commit", "after_receipt")
+
+
+def die_after(work: Callable[..., Any]) -> Callable[..., Any]:
+    """The real work, and then the end of this process."""
+
+    def done_and_killed(*arguments: Any, **options: Any) -> None:
+        work(*arguments, **options)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    return done_and_killed
+
+
+def die_at(point: str) -> None:
+    if point == "after_raw_rows":
+        landing.write_raw_rows = die_after(landing.write_raw_rows)
+    elif point == "after_rows":
+        landing.write_quarantined_rows = die_after(landing.write_quarantined_rows)
+    elif point == "before_commit":
+        booking._record = die_after(booking._record)
+    elif point == "after_commit":
+        booking._book = die_after(booking._book)
+    elif point == "after_receipt":
+        Exchange.write = die_after(Exchange.write)  # type: ignore[method-assign]
+    else:
+        raise SystemExit(f"{point!r} is no point; there are {', '.join(POINTS)}")
+
+
+if __name__ == "__main__":
+    die_at(sys.argv[3])
+    ingest_delivery(sys.argv[1], Month.parse(sys.argv[2]))
+    raise SystemExit("the point was never reached")
