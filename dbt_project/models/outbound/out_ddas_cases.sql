@@ -14,12 +14,11 @@ select
     cases.case_id,
     case when closures.state = 'closed' then closures.ddas_result end as result,
     cases.opened_on as matched_on,
-    month_ends.starts_on as matching_starts_on,
-    month_ends.ends_on as matching_ends_on,
+    {{ first_day_of('cases.signal_month') }} as matching_starts_on,
+    ({{ first_day_of('cases.signal_month') }} + interval '1 month' - interval '1 day')::date as matching_ends_on,
     cases.opened_on as picked_up_on,
     signals.signal_ids
 from {{ ref('int_cases') }} as cases
 inner join signals on signals.case_id = cases.case_id and signals.signal_month = cases.signal_month
-inner join {{ ref('int_month_ends') }} as month_ends on month_ends.signal_month = cases.signal_month
 left join {{ ref('fct_month_end_closures') }} as closures
     on closures.case_id = cases.case_id and closures.signal_month = cases.signal_month

@@ -10,18 +10,6 @@ with outcomes as (
             order by outcomes.updated_at desc, outcomes.outcome_id desc
         ) as newest_first
     from {{ ref('stg_ris_outcomes') }} as outcomes
-),
-
-attempts as (
-    select
-        signal_month,
-        call_record_id,
-        (count(*) filter (where direction = 'outbound'))::integer as outbound_attempts,
-        (count(*) filter (where direction = 'inbound'))::integer as inbound_attempts,
-        max(started_at) filter (where direction = 'outbound') as last_outbound_at,
-        max(started_at) filter (where direction = 'inbound') as last_inbound_at
-    from {{ ref('stg_ris_attempts') }}
-    group by signal_month, call_record_id
 )
 
 select
@@ -41,16 +29,24 @@ select
     coalesce(
         outcomes.callback_part_of_day, outcomes.callback_from::text, outcomes.callback_on::text
     ) is not null as has_callback_preference,
-    coalesce(attempts.outbound_attempts, 0) as outbound_attempts,
-    coalesce(attempts.inbound_attempts, 0) as inbound_attempts,
+    attempts.outbound_attempts,
+    attempts.inbound_attempts,
     attempts.last_outbound_at,
     attempts.last_inbound_at,
     call_records.is_withdrawn
 from outcomes
 inner join {{ ref('stg_call_records') }} as call_records
     on call_records.call_record_id = outcomes.call_record_id and call_records.signal_month = outcomes.signal_month
-left join attempts
-    on attempts.call_record_id = outcomes.call_record_id and attempts.signal_month = outcomes.signal_month
+-- lateral, so that attempts are looked up by record even while freshly loaded tables have no statistics yet
+cross join lateral (
+    select
+        (count(*) filter (where direction = 'outbound'))::integer as outbound_attempts,
+        (count(*) filter (where direction = 'inbound'))::integer as inbound_attempts,
+        max(started_at) filter (where direction = 'outbound') as last_outbound_at,
+        max(started_at) filter (where direction = 'inbound') as last_inbound_at
+    from {{ ref('stg_ris_attempts') }} as made
+    where made.call_record_id = outcomes.call_record_id and made.signal_month = outcomes.signal_month
+) as attempts
 left join {{ ref('result_codes') }} as codes
     on codes.code = outcomes.result_code and {{ in_force('codes', first_day_of('outcomes.signal_month')) }}
 where outcomes.newest_first = 1

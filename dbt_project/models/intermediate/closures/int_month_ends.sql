@@ -1,5 +1,5 @@
 -- When a month can be closed: on the first working day after it (no weekend, no public holiday).
-{{ config(materialized='view', tags=['foundation']) }}
+{{ config(materialized='table', tags=['foundation']) }}
 
 with months as (
     select first_day::date as starts_on, (first_day + interval '1 month')::date as next_starts_on
