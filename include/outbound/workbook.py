@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from math import ceil
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,7 @@ from openpyxl import Workbook
 from openpyxl.cell import Cell
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
+from openpyxl.worksheet.page import PageMargins
 from openpyxl.worksheet.worksheet import Worksheet
 
 from include.contracts.registry import Column, Contract, Table
@@ -31,7 +33,7 @@ HEADER_FILL = PatternFill("solid", start_color="154273")  # the blue of Dutch pu
 BODY_FONT = Font(name="Calibri", size=11)
 STRIPE = PatternFill("solid", start_color="F3F6FA")
 LINE = Border(bottom=Side(style="thin", color="D5DCE5"))
-NARROWEST, WIDEST, WRAPS_FROM = 9, 52, 40
+NARROWEST, WIDEST, WRAPS_FROM, LINE_HEIGHT = 8, 52, 40, 15
 
 DATE, TIME, AMOUNT, WHOLE = "dd-mm-yyyy", "hh:mm", '"€" #,##0.00', "0"
 
@@ -63,12 +65,14 @@ def _write(page: Worksheet, sheet: Sheet) -> None:
         cell = page.cell(1, number, column.label)
         cell.font, cell.fill = HEADER_FONT, HEADER_FILL
         cell.alignment = Alignment(vertical="center", wrap_text=True)
+    widths = [_width(column, [row[number] for row in sheet.rows]) for number, column in enumerate(columns)]
     for line, row in enumerate(sheet.rows, start=2):
         for number, value in enumerate(row, start=1):
             cell = page.cell(line, number)
             _fill(cell, value, columns[number - 1])
             if line % 2:
                 cell.fill = STRIPE
+        page.row_dimensions[line].height = LINE_HEIGHT * max(map(_lines, row, widths), default=1)
     page.row_dimensions[1].height = 32
     page.freeze_panes = "A2"
     page.auto_filter.ref = f"A1:{get_column_letter(len(columns))}{len(sheet.rows) + 1}"
@@ -82,13 +86,14 @@ def _write(page: Worksheet, sheet: Sheet) -> None:
     page.page_setup.fitToWidth, page.page_setup.fitToHeight = 1, 0
     page.sheet_properties.pageSetUpPr.fitToPage = True
     page.print_title_rows = "1:1"
+    page.page_margins = PageMargins(left=0.3, right=0.3, top=0.4, bottom=0.6)
     page.oddFooter.center.text = "Vertrouwelijk · &A · pagina &P van &N"
 
 
 def _fill(cell: Cell, value: Any, column: Column) -> None:
     """A real date, time or amount; everything else is text, and marked as text when it looks like a formula."""
     cell.font, cell.border = BODY_FONT, LINE
-    cell.alignment = Alignment(vertical="top")
+    cell.alignment = Alignment(vertical="top", horizontal="left")
     match value:
         case None:
             return
@@ -102,6 +107,7 @@ def _fill(cell: Cell, value: Any, column: Column) -> None:
             cell.value, cell.number_format = value, TIME
         case Decimal() | float():
             cell.value, cell.number_format = value, AMOUNT if column.name.endswith("_eur") else "0.00"
+            cell.alignment = Alignment(vertical="top", horizontal="right", indent=1)
         case int():
             cell.value, cell.number_format = value, AMOUNT if column.name.endswith("_eur") else WHOLE
         case _:
@@ -109,7 +115,13 @@ def _fill(cell: Cell, value: Any, column: Column) -> None:
             cell.value = text
             cell.data_type = "s"  # openpyxl would take a leading = for a formula
             cell.quotePrefix = text.startswith(FORMULA_START)
-            cell.alignment = Alignment(vertical="top", wrap_text=len(text) > WRAPS_FROM)
+            cell.alignment = Alignment(vertical="top", horizontal="left", wrap_text=len(text) > WRAPS_FROM)
+
+
+def _lines(value: Any, width: float) -> int:
+    """How many lines a value takes; only long text is wrapped."""
+    text = value if isinstance(value, str) else ""
+    return ceil(len(text) / (width - 2)) if len(text) > WRAPS_FROM else 1
 
 
 def _local(moment: datetime) -> datetime:
