@@ -21,7 +21,7 @@ select
     signal_on, arrears_since_on, arrears_eur, is_crisis, supply_ends_on, is_warm_handover,
     initials, name_prefix, surname, birth_on, gender,
     street, postcode, house_number, house_letter, house_number_addition, city,
-    phone_1, phone_2, email, bsn_key, flags,
+    phone_1, phone_2, email, bsn_key, array_to_string(flags, '|') as flags,
     delivery_id, line_number, contract_version, delivery_sequence, received_at, first_received_at
 from landed
 where newest_first = 1

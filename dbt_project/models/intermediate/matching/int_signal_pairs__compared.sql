@@ -39,7 +39,6 @@ pairs as (
         n.signal_id as left_signal_id, o.signal_id as right_signal_id, o.signal_month as right_signal_month,
         n.address_key, true as is_same_address,
         n.surname_key as left_name, o.surname_key as right_name,
-        n.surname_parts as left_parts, o.surname_parts as right_parts,
         n.initials_key as left_initials, o.initials_key as right_initials,
         n.birth_on as left_birth_on, o.birth_on as right_birth_on,
         n.bsn_key as left_bsn, o.bsn_key as right_bsn, n.gender as left_gender, o.gender as right_gender
@@ -49,7 +48,7 @@ pairs as (
     union all
     select
         n.signal_id, o.signal_id, o.signal_month, n.address_key, false,
-        n.surname_key, o.surname_key, n.surname_parts, o.surname_parts, n.initials_key, o.initials_key,
+        n.surname_key, o.surname_key, n.initials_key, o.initials_key,
         n.birth_on, o.birth_on, n.bsn_key, o.bsn_key, n.gender, o.gender
     from new_signals as n
     inner join known as o
@@ -99,9 +98,11 @@ features as (
         names.whole::numeric(4, 3) as surname,
         -- a double name agrees with either half (maiden and married names)
         case
-            when cardinality(left_parts) = 1 and cardinality(right_parts) = 1 then names.whole
+            when left_name not like '%-%' and right_name not like '%-%' then names.whole
             else greatest(names.whole, (
-                select max({{ name_likeness('l', 'r') }}) from unnest(left_parts) as l cross join unnest(right_parts) as r
+                select max({{ name_likeness('l', 'r') }})
+                from unnest(string_to_array(left_name, '-')) as l
+                cross join unnest(string_to_array(right_name, '-')) as r
             ))
         end::numeric(4, 3) as surname_part
     from pairs

@@ -23,8 +23,8 @@ particles as (
 surnames as (
     select
         signals.signal_id,
-        array_agg(parts.part order by parts.position)
-            filter (where parts.part <> '') as surname_parts,
+        string_agg(parts.part, '-' order by parts.position) filter (where parts.part <> '') as surname_key,
+        -- a name of nothing but particles ("De") is kept as it is
         trim(regexp_replace(replace({{ normal_letters('min(signals.surname)') }}, '-', ' '), '\s+', ' ', 'g')) as whole_surname
     from signals
     cross join particles
@@ -61,8 +61,7 @@ select
             left({{ normal_postcode('signals.postcode') }}, 4)::integer between postcodes.pc4_from and postcodes.pc4_until
             and {{ in_force('postcodes', 'signals.signal_on') }}
     ) as is_resident,
-    coalesce(array_to_string(surnames.surname_parts, ' '), surnames.whole_surname) as surname_key,
-    coalesce(surnames.surname_parts, array[surnames.whole_surname]) as surname_parts,
+    coalesce(surnames.surname_key, surnames.whole_surname) as surname_key,
     initials.initials_key
 from signals
 inner join surnames on surnames.signal_id = signals.signal_id

@@ -126,7 +126,7 @@ limits as (
 ),
 
 surnames as (
-    select distinct address_key, surname_key, surname_parts from signals
+    select distinct address_key, surname_key, string_to_array(surname_key, '-') as halves from signals
 ),
 
 -- a surname counts when no surname before it in the alphabet is like it or shares a half with it
@@ -140,7 +140,7 @@ split_addresses as (
             before.address_key = surnames.address_key
             and before.surname_key < surnames.surname_key
             and (
-                before.surname_parts && surnames.surname_parts
+                before.halves && surnames.halves
                 or {{ name_likeness('before.surname_key', 'surnames.surname_key') }} >= limits.surname_unrelated
             )
     )
