@@ -1,0 +1,151 @@
+"""What the marts promise, without a warehouse: contracts on every public model, code lists that are DDAS' own, the
+public holidays that the law has. Read from dbt's own parse of the project and from the seed files.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import holidays
+import pytest
+
+from include.outbound.ddas import SCHEMA
+from include.settings import DBT_PROJECT_FOLDER
+
+PUBLIC = {
+    "dim_partner", "dim_month", "dim_route", "dim_result", "fct_signals", "fct_cases", "fct_contact_attempts",
+    "fct_outcomes", "fct_followups", "fct_month_end_closures", "kpi_monthly", "kpi_pilot_dashboard", "kpi_cost_monthly",
+    "kpi_partner_quality_monthly", "kpi_calling_quality_monthly", "rpt_closure_accounting",
+}  # fmt: skip
+#: Column names under which a person, an address or a number would stand.
+PERSONAL = {
+    "initials", "name_prefix", "surname", "birth_on", "birth_date", "gender", "street", "postcode", "house_number",
+    "house_letter", "house_number_addition", "city", "phone", "phone_1", "phone_2", "email", "bsn", "bsn_key",
+    "partner_reference", "address_key", "situation_summary", "remark",
+}  # fmt: skip
+
+
+def seed(name: str) -> list[dict[str, str]]:
+    with (DBT_PROJECT_FOLDER / "seeds" / f"{name}.csv").open(encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    assert rows, f"seed {name} is empty"
+    return rows
+
+
+def ddas_values(definition: str) -> set[str]:
+    return set(json.loads(SCHEMA.read_text(encoding="utf-8"))["$defs"][definition]["enum"])
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """dbt's parse of the project; needs settings to name a warehouse, and none to be there."""
+    from dbt.cli.main import dbtRunner
+
+    target: Path = tmp_path_factory.mktemp("dbt")
+    settings = {
+        "VS_WAREHOUSE_HOST": "nowhere.example",
+        "VS_WAREHOUSE_PORT": "5432",
+        "VS_WAREHOUSE_DATABASE": "none",
+        "VS_PASSWORD_TRANSFORMER": "none",
+        "DBT_TARGET_PATH": str(target / "target"),
+        "DBT_LOG_PATH": str(target / "logs"),
+    }
+    folder = str(DBT_PROJECT_FOLDER)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        quiet = ["--log-level", "none", "--log-level-file", "none", "--no-version-check"]
+        answer = dbtRunner().invoke(["parse", "--project-dir", folder, "--profiles-dir", folder, *quiet])
+        assert answer.success, answer.exception
+        yield answer.result
+
+
+def models(manifest: Any, schema: str) -> dict[str, Any]:
+    return {
+        node.name: node for node in manifest.nodes.values() if node.resource_type == "model" and node.schema == schema
+    }
+
+
+def test_the_public_marts_are_those_of_the_interface(manifest: Any) -> None:
+    assert set(models(manifest, "marts")) == PUBLIC
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_a_public_mart_keeps_a_contract(manifest: Any, name: str) -> None:
+    model = models(manifest, "marts")[name]
+
+    assert model.config.contract.enforced
+    assert model.access == "public"
+    assert model.config.meta["grain"]
+    assert model.description
+    assert all(column.description and column.data_type for column in model.columns.values())
+    assert any(constraint.type == "primary_key" for constraint in model.constraints)
+    assert not PERSONAL & set(model.columns)
+
+
+@pytest.mark.parametrize("schema", ["marts", "outbound"])
+def test_somebody_is_named_who_uses_it(manifest: Any, schema: str) -> None:
+    used = {node for exposure in manifest.exposures.values() for node in exposure.depends_on.nodes}
+
+    assert {model.unique_id for model in models(manifest, schema).values()} <= used
+
+
+def test_facts_and_kpis_are_replaced_by_month(manifest: Any) -> None:
+    by_month = {
+        name
+        for name, model in models(manifest, "marts").items()
+        if (model.config.materialized, model.config.incremental_strategy) == ("incremental", "replace_month")
+    }
+
+    assert by_month == {name for name in PUBLIC if not name.startswith("dim_")}
+
+
+def test_end_results_and_statuses_are_those_of_ddas() -> None:
+    results = ddas_values("EnumEindresultaat")
+    statuses = ddas_values("EnumSignaalstatus")
+
+    assert {row["ddas_result"] for row in seed("result_codes")} <= results
+    assert {row["ddas_result"] for row in seed("followup_results")} <= results
+    assert {row["status"] for row in seed("feedback_statuses")} == statuses
+    assert {row["partner_status"] for row in seed("feedback_statuses")} < statuses
+    assert {row["part_of_day"] for row in seed("parts_of_day")} == ddas_values("EnumDagdeel")
+
+
+def test_a_partner_never_hears_of_debt_help() -> None:
+    told = {row["status"]: row["partner_status"] for row in seed("feedback_statuses")}
+
+    assert told["Inwoner al bekend bij schuldhulpverlening"] == "Niet opgepakt: andere reden"
+    assert "Inwoner al bekend bij schuldhulpverlening" not in told.values()
+
+
+def test_seventeen_codes_in_groups_of_twelve_four_and_one() -> None:
+    groups = [row["result_group"] for row in seed("result_codes")]
+
+    assert groups == ["negative"] * 12 + ["not_reached"] * 4 + ["positive"]
+    priorities = [row["case_priority"] for row in seed("result_codes")]
+    assert len(set(priorities)) == len(priorities), "two results that weigh the same leave a case's result to chance"
+
+
+def test_closure_rules_ask_exclusions_first() -> None:
+    rules = sorted(seed("closure_rules"), key=lambda row: int(row["rule_order"]))
+    states = [row["state"] for row in rules]
+
+    assert states == sorted(states, key=["excluded", "open", "closed"].index)
+    assert len({row["rule_id"] for row in rules}) == len({row["reason"] for row in rules}) == len(rules)
+
+
+@pytest.mark.parametrize("year", range(2020, 2036))
+def test_public_holidays_are_those_of_the_library(year: int) -> None:
+    listed = {row["holiday_on"] for row in seed("public_holidays") if row["holiday_on"].startswith(str(year))}
+
+    assert listed == {day.isoformat() for day in holidays.country_holidays("NL", years=year)}
+
+
+def test_the_list_of_holidays_is_not_about_to_end() -> None:
+    """Months are only known as far as the holidays are; extend the list in time (and this test's year with it)."""
+    assert max(date.fromisoformat(row["holiday_on"]) for row in seed("public_holidays")).year >= 2035
