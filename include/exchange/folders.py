@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -39,6 +40,10 @@ class ExchangeFile:
     @property
     def name(self) -> str:
         return PurePosixPath(self.path).name
+
+    @property
+    def folder(self) -> str:
+        return str(PurePosixPath(self.path).parent)
 
 
 @dataclass(frozen=True)
@@ -72,23 +77,21 @@ class Exchange:
             PurePosixPath(entry["name"]).name for entry in self._listing(folder) if entry["type"] == "directory"
         )
 
-    def files(self, folder: str) -> list[ExchangeFile]:
-        """The complete files in `folder`, by name: no unfinished names, nothing whose size still changes."""
-        first = self._sizes(folder)
-        unsettled = {name for name, (_, changed_at) in first.items() if not _is_settled(changed_at)}
+    def files(self, *folders: str) -> list[ExchangeFile]:
+        """The complete files in `folders`, by name: no unfinished names, nothing whose size still changes."""
+        first = self._looks(folders)
+        unsettled = {path for path, (_, changed_at) in first.items() if not _is_settled(changed_at)}
         if unsettled:
             time.sleep(SECOND_LOOK_AFTER_SECONDS)
-            second = self._sizes(folder)
-            first = {
-                name: (size, changed_at)
-                for name, (size, changed_at) in first.items()
-                if name not in unsettled or second.get(name) == (size, changed_at)
-            }
-        return [ExchangeFile(f"{folder.rstrip('/')}/{name}", size) for name, (size, _) in sorted(first.items())]
+            second = self._looks(folders)
+            first = {path: look for path, look in first.items() if path not in unsettled or second.get(path) == look}
+        return [ExchangeFile(path, size) for path, (size, _) in sorted(first.items())]
 
-    def _sizes(self, folder: str) -> dict[str, tuple[int, float | None]]:
+    def _looks(self, folders: Sequence[str]) -> dict[str, tuple[int, float | None]]:
+        """Size and time of change of every file with a finished name."""
         return {
-            name: (int(entry["size"] or 0), _changed_at(entry))
+            f"{folder.rstrip('/')}/{name}": (int(entry["size"] or 0), _changed_at(entry))
+            for folder in folders
             for entry in self._listing(folder)
             if entry["type"] == "file"
             and not (name := PurePosixPath(entry["name"]).name).startswith(".")

@@ -45,12 +45,14 @@ def delivery_deadline(month: Month) -> datetime:
 
 def partners_awaited(month: Month) -> list[str]:
     """The partners of whom no delivery of the month is loaded or waits in the inbox."""
-    exchange, loaded = Exchange.from_settings(), _partners_loaded(month)
-    return [
-        contract.partner
-        for contract in partner_contracts()
-        if contract.partner not in loaded and not _has_arrived(exchange, contract, month)
-    ]
+    loaded, contracts = _partners_loaded(month), partner_contracts()
+    by_folder = {contract.folder: contract for contract in contracts if contract.partner not in loaded}
+    arrived = {
+        file.folder
+        for file in Exchange.from_settings().files(*by_folder)
+        if _month_of(by_folder[file.folder], file.name) == month
+    }
+    return [contract.partner for folder, contract in by_folder.items() if folder not in arrived]
 
 
 def find_deliveries(month: Month) -> list[str]:
@@ -61,9 +63,8 @@ def find_deliveries(month: Month) -> list[str]:
     folders = {INBOX} | {f"{INBOX}/{name}" for name in exchange.folders(INBOX)} | set(contracts)
     return [
         file.path
-        for folder in sorted(folders - others)
-        for file in exchange.files(folder)
-        if _month_of(contracts.get(folder), file.name) in (month, None)
+        for file in exchange.files(*sorted(folders - others))
+        if _month_of(contracts.get(file.folder), file.name) in (month, None)
     ]
 
 
@@ -107,10 +108,6 @@ def _due_on(contract: Contract, month: Month) -> date:
 def _month_of(contract: Contract | None, file_name: str) -> Month | None:
     named = contract.read_file_name(file_name) if contract else None
     return named.month if named else None
-
-
-def _has_arrived(exchange: Exchange, contract: Contract, month: Month) -> bool:
-    return any(_month_of(contract, file.name) == month for file in exchange.files(contract.folder))
 
 
 def _partners_loaded(month: Month) -> set[str]:

@@ -517,9 +517,9 @@ def test_a_file_that_is_still_being_written_waits_for_the_next_look(month: Month
 # -- books -------------------------------------------------------------------------------------------------------------
 
 
-def broken_delivery(form: PartnerFormat, month: Month, dice: random.Random) -> bytes:
+def broken_delivery(form: PartnerFormat, month: Month, turn: int, dice: random.Random) -> bytes:
     """A delivery with accidents in its values and, now and then, in its bytes."""
-    rows = form.good_rows(dice.randrange(1, 80))
+    rows = form.good_rows(dice.randrange(1, 80), start=100 * turn)
     for row in rows:
         if dice.random() < 0.02:
             row[form.reference] = rows[0][form.reference]
@@ -527,8 +527,8 @@ def broken_delivery(form: PartnerFormat, month: Month, dice: random.Random) -> b
             if dice.random() < 0.003:
                 row[label] = dice.choice(["", "?", "0", "-1", "x" * 300, rows[0][label], "\u00e9", "99-99-9999"])
     data = content(form, month, rows)
-    if form.extension == "csv" and dice.random() < 0.3:
-        data = bytes(byte for byte in data if dice.random() > 0.0005)
+    if form.extension == "csv" and dice.random() < 0.4:
+        data = bytes(byte for byte in data if dice.random() > 0.003)
     return data
 
 
@@ -537,7 +537,7 @@ def test_the_books_balance_whatever_is_broken(month: Month) -> None:
     seen: Counter[str] = Counter()
     for turn in range(40):
         form = dice.choice(FORMATS)
-        path = put(form, month, broken_delivery(form, month, dice), f"_{turn:02d}")
+        path = put(form, month, broken_delivery(form, month, turn, dice), f"_{turn:02d}")
         summary = ingest_delivery(path, month)
         receipt = receipt_of(summary)
         seen[summary.reason_code or summary.status] += 1
