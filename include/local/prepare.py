@@ -31,8 +31,8 @@ def prepare_databases(server: str, settings: Settings, airflow_password: str) ->
     warehouse = settings.environment["VS_WAREHOUSE_DATABASE"]
     with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
         _create_owner(connection, AIRFLOW_OWNER, airflow_password)
-        _create_database(connection, AIRFLOW_DATABASE, AIRFLOW_OWNER)
-        _create_database(connection, warehouse, None)
+        create_database(connection, AIRFLOW_DATABASE, AIRFLOW_OWNER)
+        create_database(connection, warehouse)
     with psycopg.connect(f"{server}/{warehouse}") as connection:
         return migrate(connection, settings)
 
@@ -43,7 +43,8 @@ def _create_owner(connection: psycopg.Connection, role: str, password: str) -> N
     connection.execute(sql.SQL("{} {} login password {}").format(verb, sql.Identifier(role), sql.Literal(password)))
 
 
-def _create_database(connection: psycopg.Connection, name: str, owner: str | None) -> None:
+def create_database(connection: psycopg.Connection, name: str, owner: str | None = None) -> None:
+    """Create `name` unless it exists; who may connect is granted by the migrations."""
     if connection.execute("select from pg_database where datname = %s", (name,)).fetchone() is None:
         whose = sql.SQL(" owner {}").format(sql.Identifier(owner)) if owner else sql.SQL("")
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)) + whose)
