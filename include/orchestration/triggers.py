@@ -16,6 +16,9 @@ from include.orchestration.retries import passes_by_itself
 from include.orchestration.waits import CONDITIONS, Finding, Progress, look
 from include.settings import Settings
 
+# A task that is resumed while the process that deferred it still ends is taken for killed (Airflow 3.3.2): not sooner.
+SETTLED_AFTER = 3.0
+
 
 class ConditionTrigger(BaseTrigger):
     """Looks every `poll_seconds` until `condition` has another answer than "wait"."""
@@ -32,6 +35,8 @@ class ConditionTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         said = ""
+        # the task has just looked itself
+        await asyncio.sleep(max(self.poll_seconds, SETTLED_AFTER))
         while True:
             try:
                 finding = await asyncio.to_thread(look, self.condition, self.month)

@@ -95,8 +95,10 @@ def answers(trigger) -> list[dict]:
 
 
 def test_the_trigger_asks_again_until_the_answer_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from include.orchestration import triggers
     from include.orchestration.triggers import ConditionTrigger
 
+    monkeypatch.setattr(triggers, "SETTLED_AFTER", 0.0)
     asked: list[Month] = []
 
     def third_time(month: Month) -> Finding:
@@ -116,6 +118,8 @@ def test_the_trigger_asks_again_until_the_answer_changes(monkeypatch: pytest.Mon
 
 def test_a_mistake_in_a_condition_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     from include.orchestration.triggers import ConditionTrigger
+
+    monkeypatch.setattr("include.orchestration.triggers.SETTLED_AFTER", 0.0)
 
     def mistaken(month: Month) -> Finding:
         raise KeyError("no such column")
