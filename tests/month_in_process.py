@@ -21,10 +21,13 @@ from include.months import Month
 from include.settings import PROJECT_ROOT
 
 APPROVER = "coordinator"
+PATIENCE_SECONDS = 60
 
 
 @contextmanager
-def sandbox(exchange: Path, state: Path, *, port: int, token: str, seed: int = 2024) -> Iterator[None]:
+def sandbox(
+    exchange: Path, state: Path, *, port: int, token: str, seed: int = 2024, ris_by: str = "api"
+) -> Iterator[None]:
     """The synthetic municipality as a process of its own: enrichment provider, dialler and RIS over HTTP."""
     environment = {
         "PATH": os.environ["PATH"],
@@ -34,6 +37,7 @@ def sandbox(exchange: Path, state: Path, *, port: int, token: str, seed: int = 2
         "VS_RIS_PORT": str(port),
         "VS_RIS_TOKEN": token,
         "VS_SANDBOX_SEED": str(seed),
+        "VS_RIS_BY": ris_by,
     }
     process = subprocess.Popen([sys.executable, "-m", "include.sandbox", "serve"], env=environment, cwd=PROJECT_ROOT)
     try:
@@ -84,7 +88,7 @@ def build(month: Month) -> None:
     build_stage("matched", month)
     run_gate("G2", month)
     request_enrichment(month)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not enrichment_answered(month):
         assert time.monotonic() < deadline, "the enrichment provider did not answer within a minute"
         time.sleep(0.2)
@@ -115,7 +119,11 @@ def collect(month: Month) -> None:
     from include.quality.gates import run_gate
     from include.warehouse.dbt import build_stage
 
-    collect_outcomes()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while month not in collect_outcomes().months:
+        # by files, RIS exports when it has seen the list; by API it answers at once
+        assert time.monotonic() < deadline, f"RIS had no outcomes of {month} within a minute"
+        time.sleep(0.5)
     run_gate("G6", month)
     build_stage("marts", month)
     deliver_worklist(month)
@@ -135,13 +143,26 @@ def close(month: Month) -> None:
     build_stage("closure", month)
     run_gate("G7", month)
     record_approval(month, "closure", f"direct-{month}", "approved", APPROVER, _approved_at(month.next), None)
-    batch = send_closures(month, APPROVER)
+    batch = _acknowledged(lambda: send_closures(month, APPROVER))
     build_stage("marts", month)
     run_gate("G8", month)
     close_month(month, batch.batch_id, APPROVER)
     write_report(month)
     deliver_ddas(month)
     deliver_feedback(month)
+
+
+def _acknowledged(send):
+    """What RIS answered to the batch; by files the answer comes when it comes, and the same batch is asked again."""
+    from include.outbound.ris_closures import AcknowledgementPending
+
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return send()
+        except AcknowledgementPending:
+            assert time.monotonic() < deadline, "RIS did not acknowledge the closures within a minute"
+            time.sleep(0.5)
 
 
 def _approved_at(month: Month) -> datetime:

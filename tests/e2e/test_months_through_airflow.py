@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -96,39 +97,47 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Month, str]]:
+def undisturbed(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> dict[Month, str]:
     """The fingerprints of the same two months, run directly in a second warehouse with the same keys."""
-    home, database = tmp_path_factory.mktemp("direct"), "undisturbed"
-    instance = platform.instance
-    environment = instance.platform_environment() | {
-        "VS_HOME": str(home),
-        "VS_WAREHOUSE_DATABASE": database,
-        "VS_EXCHANGE_ROOT": str(home / "exchange"),
-        "VS_REPORTS": str(home / "reports"),
-        "DBT_TARGET_PATH": str(home / "dbt" / "target"),
-        "DBT_LOG_PATH": str(home / "dbt" / "logs"),
-    }
-    from include.local.instance import _free_ports
+    return run_directly(platform, tmp_path_factory.mktemp("direct"), "undisturbed", (FIRST, SECOND))
+
+
+def run_directly(
+    platform: Platform, home: Path, database: str, months: tuple[Month, ...], *, ris_by: str = "api"
+) -> dict[Month, str]:
+    """Run `months` step by step in this process, in a warehouse and exchange of their own; the fingerprint of each."""
     from include.local.postgres import create_database
     from include.warehouse.dbt import build_stage
     from include.warehouse.migrate import migrate
 
-    port = _free_ports(1)[0]
-    environment["AIRFLOW_CONN_RIS"] = environment["AIRFLOW_CONN_RIS"].replace(f":{instance.port('ris')}/", f":{port}/")
+    instance = platform.instance
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = instance.platform_environment()
+    environment |= {
+        "VS_HOME": str(home),
+        "VS_WAREHOUSE_DATABASE": database,
+        "VS_EXCHANGE_ROOT": str(home / "exchange"),
+        "VS_REPORTS": str(home / "reports"),
+        "VS_RIS_BY": ris_by,
+        "DBT_TARGET_PATH": str(home / "dbt" / "target"),
+        "DBT_LOG_PATH": str(home / "dbt" / "logs"),
+        "AIRFLOW_CONN_RIS": environment["AIRFLOW_CONN_RIS"].replace(f":{instance.port('ris')}/", f":{port}/"),
+    }
     create_database(instance.postgres, database)
     with psycopg.connect(f"{instance.postgres.superuser_dsn}/{database}") as connection:
         migrate(connection, Settings(environment))
+    outside = {"port": port, "token": instance.secret("ris_token"), "seed": SEED, "ris_by": ris_by}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
         build_stage("foundation")
-        with month_in_process.sandbox(
-            home / "exchange", home / "sandbox", port=port, token=instance.secret("ris_token"), seed=SEED
-        ):
-            for month in (FIRST, SECOND):
+        with month_in_process.sandbox(home / "exchange", home / "sandbox", **outside):
+            for month in months:
                 partners_deliver(month, home / "exchange", seed=SEED)
                 month_in_process.run_month(month)
-        yield {month: fingerprint(month, environment) for month in (FIRST, SECOND)}
+        return {month: fingerprint(month, environment) for month in months}
 
 
 def test_delivering_a_month_twice_sends_nothing_twice(platform: Platform):
@@ -162,6 +171,14 @@ def test_a_month_closes_and_equals_the_same_month_without_airflow(platform: Plat
     approved_by = platform.query("select distinct approved_by from ops.closure_ledger")
     assert approved_by[0][0], "a closure without the name of who approved it"
     assert (platform.instance.home / "reports" / str(FIRST) / "rapportage.html").stat().st_size > 5_000
+
+
+def test_a_month_with_ris_by_files_only_gives_the_same(
+    platform: Platform, undisturbed: dict[Month, str], tmp_path: Path
+):
+    by_files = run_directly(platform, tmp_path, "by_files", (FIRST,), ris_by="files")
+    assert by_files[FIRST] == undisturbed[FIRST]
+    assert list((tmp_path / "exchange" / "outbox" / "ris").glob("ris_closures_*.csv")), "the closures left by a file"
 
 
 def test_a_closed_month_is_left_alone(platform: Platform):
