@@ -68,7 +68,6 @@ def run_month(month: Month) -> None:
 
 def ingest(month: Month) -> None:
     from include.ingest.deliveries import find_deliveries, ingest_delivery, open_month, record_missing_partners
-
     from include.quality.gates import run_gate
 
     open_month(month)
@@ -80,7 +79,6 @@ def ingest(month: Month) -> None:
 
 def build(month: Month) -> None:
     from include.ingest.enrichment import enrichment_answered, load_enrichment_results
-
     from include.outbound.enrichment_request import request_enrichment
     from include.quality.gates import run_gate
     from include.warehouse.dbt import build_stage
@@ -130,13 +128,12 @@ def collect(month: Month) -> None:
 
 
 def close(month: Month) -> None:
-    from include.reporting.monthly_report import write_report
-
     from include.outbound.approvals import record_approval
     from include.outbound.ddas import deliver_ddas
     from include.outbound.partner_feedback import deliver_feedback
     from include.outbound.ris_closures import send_closures
     from include.quality.gates import run_gate
+    from include.reporting.monthly_report import write_report
     from include.warehouse.closure_ledger import close_month
     from include.warehouse.dbt import build_stage
 

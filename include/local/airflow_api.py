@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import httpx
@@ -111,10 +111,10 @@ class AirflowApi:
         detail = self._send("GET", f"{_path(run)}/taskInstances/{task.task_id}/{task.map_index}/hitlDetails").json()
         return str(detail["subject"])
 
-    def approve(self, run: Run, task: Task) -> bool:
-        """Answer the approval with Approve; False when somebody answered before."""
+    def answer(self, run: Run, task: Task, choice: Literal["Approve", "Reject"]) -> bool:
+        """Answer the approval; False when somebody answered before."""
         path = f"{_path(run)}/taskInstances/{task.task_id}/{task.map_index}/hitlDetails"
-        body = {"chosen_options": ["Approve"], "params_input": {}}
+        body = {"chosen_options": [choice], "params_input": {}}
         return self._send("PATCH", path, json=body, accept=(200, 409)).status_code == 200
 
     def approval_url(self, run: Run, task: Task) -> str:

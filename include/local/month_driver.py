@@ -167,7 +167,7 @@ class MonthDriver:
     def _decide(self, step: Step, run: Run, task: Task) -> None:
         question = self.api.question(run, task)
         if self.approve:
-            answered = self.api.approve(run, task)
+            answered = self.api.answer(run, task, "Approve")
             self.display.step(step, f"{task.name}: {question} — {'approved' if answered else 'was answered already'}")
         else:
             url = self.api.approval_url(run, task)

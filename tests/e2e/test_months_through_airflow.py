@@ -173,7 +173,7 @@ def test_a_month_closes_and_equals_the_same_month_without_airflow(platform: Plat
     assert (platform.instance.home / "reports" / str(FIRST) / "rapportage.html").stat().st_size > 5_000
 
 
-def test_a_month_with_ris_by_files_only_gives_the_same(
+def test_a_month_with_ris_by_files_gives_the_same(
     platform: Platform, undisturbed: dict[Month, str], tmp_path: Path
 ):
     by_files = run_directly(platform, tmp_path, "by_files", (FIRST,), ris_by="files")
