@@ -33,7 +33,7 @@ COMPONENTS = {
 }
 # as Airflow's monitor calls those that write heartbeats
 HEARTBEATS = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
-START_SECONDS = 120
+START_SECONDS = 240
 
 # The same on every machine. A month is many short steps: the loops look often, so that waiting is no part of it.
 SETTINGS = {
