@@ -118,7 +118,7 @@ def collect(month: Month) -> None:
     from include.warehouse.dbt import build_stage
 
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while month not in collect_outcomes().months:
+    while str(month) not in {str(touched) for touched in collect_outcomes().months}:
         # by files, RIS exports when it has seen the list; by API it answers at once
         assert time.monotonic() < deadline, f"RIS had no outcomes of {month} within a minute"
         time.sleep(0.5)

@@ -190,7 +190,8 @@ def test_a_closed_month_is_left_alone(platform: Platform):
 
 def test_the_funnel_shows_shares_with_their_counts(platform: Platform):
     received = platform.query(
-        "select numerator from marts.kpi_monthly where signal_month = %s and kpi = 'signals_received' and segment = 'all'",
+        "select numerator from marts.kpi_monthly"
+        " where signal_month = %s and kpi = 'signals_received' and segment = 'all'",
         str(FIRST),
     )
     in_files = platform.query("select sum(rows_in_file) from ops.deliveries where signal_month = %s", str(FIRST))
