@@ -1,0 +1,112 @@
+"""`build_stage` keeps what ran, says what failed in words a person can act on, and leaves row values out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from include.months import Month
+from include.settings import Role
+from include.warehouse.connection import connect
+from include.warehouse.dbt import (
+    DbtStageFailed,
+    MonthIsClosed,
+    StageSummary,
+    build_stage,
+    record_results,
+    without_row_values,
+)
+from tests.dbt.landed import Signal, land, rows
+
+MAY, JUNE = Month(2024, 5), Month(2024, 6)
+
+
+@pytest.fixture(scope="module")
+def foundation(warehouse: Path) -> StageSummary:
+    return build_stage("foundation")
+
+
+def test_every_model_has_its_result(foundation: StageSummary) -> None:
+    land(MAY, [Signal("s1", "Jansen"), Signal("s2", "Bakker", house_number=2)])
+    summary = build_stage("matched", MAY, run_id="run-7")
+    kept = rows(
+        "select unique_id, status, rows_affected, execution_seconds from ops.dbt_results"
+        " where stage = 'matched' and signal_month = '2024-05' and run_id = 'run-7'"
+    )
+    assert summary.models >= 10
+    assert len(kept) == summary.models + summary.tests
+    results = {name: (status, affected) for name, status, affected, _ in kept}
+    assert results["model.vroegsignalering.int_signals__matched"] == ("success", 2)
+    assert all(seconds >= 0 for *_, seconds in kept)
+
+
+def test_a_failing_model_is_named_without_its_rows(foundation: StageSummary) -> None:
+    # a case person without a surname breaks the list's key: the message must not show the row
+    land(JUNE, [Signal("s3", "Geheimenaam", phone="+31612345678")])
+    build_stage("matched", JUNE)
+    build_stage("enriched", JUNE)
+    with connect(Role.TRANSFORMER) as connection:
+        connection.execute("update intermediate.int_case_persons set surname = null where signal_month = '2024-06'")
+    with pytest.raises(DbtStageFailed) as failure:
+        build_stage("categorised", JUNE)
+    message = str(failure.value)
+    assert "stage categorised of 2024-06" in message
+    assert "out_certin_call_list (error)" in message
+    assert "ops.dbt_results" in message
+    assert "run the stage again" in message
+    stored = " ".join(text for (text,) in rows("select coalesce(message, '') from ops.dbt_results"))
+    assert "violates not-null constraint" in stored
+    for text in (message, stored):
+        assert "612345678" not in text
+        assert "DETAIL" not in text
+    # mended, the stage runs again
+    build_stage("matched", JUNE)
+    build_stage("categorised", JUNE)
+    assert rows("select count(*) from outbound.out_certin_call_list where signal_month = '2024-06'") == [(1,)]
+
+
+def test_a_closed_month_is_not_rebuilt(foundation: StageSummary) -> None:
+    with connect(Role.EXPORTER) as connection:
+        connection.execute(
+            "insert into ops.closure_ledger (signal_month, version, batch_id, approved_by, cases_opened, cases_closed,"
+            " cases_open, cases_excluded, arrears_closed_eur, content_hash)"
+            " values ('2024-01', 1, 'b', 'x', 0, 0, 0, 0, 0, 'h')"
+        )
+    with pytest.raises(MonthIsClosed, match="2024-01 is closed"):
+        build_stage("matched", Month(2024, 1))
+
+
+def test_a_stage_says_its_month(foundation: StageSummary) -> None:
+    with pytest.raises(ValueError, match="say which"):
+        build_stage("matched")
+    with pytest.raises(ValueError, match="the stages are foundation, matched"):
+        build_stage("matching", MAY)
+
+
+def test_results_of_another_way_of_starting_dbt_are_kept(foundation: StageSummary) -> None:
+    run_results = {
+        "metadata": {"invocation_id": "elsewhere"},
+        "results": [
+            {"unique_id": "model.vroegsignalering.stg_signals", "status": "success", "execution_time": 0.5,
+             "adapter_response": {"rows_affected": -1}, "message": "CREATE VIEW"},
+        ],
+    }  # fmt: skip
+    assert record_results(run_results, "foundation", None) == 1
+    assert rows("select unique_id, rows_affected from ops.dbt_results where invocation_id = 'elsewhere'") == [
+        ("model.vroegsignalering.stg_signals", None)
+    ]
+
+
+def test_messages_lose_what_postgresql_quotes() -> None:
+    duplicate = (
+        'Database Error in model x (models/x.sql)\n  duplicate key value violates unique constraint "x_pkey"\n'
+        "  DETAIL:  Key (phone)=(+31612345678) already exists.\n"
+    )
+    assert without_row_values(duplicate) == (
+        'Database Error in model x (models/x.sql) duplicate key value violates unique constraint "x_pkey"'
+    )
+    assert without_row_values('invalid input syntax for type date: "31-31-1980"') == (
+        'invalid input syntax for type date: "…"'
+    )
+    assert without_row_values(None) is None
