@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from include.months import Month
@@ -79,7 +80,9 @@ def enrichment_answered(month: Month) -> Finding:
 
 
 def closing_day_reached(month: Month) -> Finding:
-    """It is the first working day after the month, or later."""
+    """It is the first working day after the month, or later; a month nobody delivered has nothing to close."""
+    if not _has_deliveries(month):
+        return Finding(Progress.SKIP, f"No partner delivered anything for {month}: there is nothing to close.")
     day = month.next.first_working_day
     if _now().date() >= day:
         return Finding(Progress.GO, f"{month} may be closed since {day}.")
@@ -101,6 +104,11 @@ def _now() -> datetime:
     return datetime.now(AMSTERDAM)
 
 
+def _has_deliveries(month: Month) -> bool:
+    query = "select 1 from ops.deliveries where signal_month = %s and status = 'loaded' and partner is not null limit 1"
+    return _one(query, month) is not None
+
+
 def _opened_at(month: Month) -> datetime:
     return _moment("select opened_at from ops.months where signal_month = %s", month)
 
@@ -111,8 +119,14 @@ def _asked_at(month: Month) -> datetime:
 
 
 def _moment(query: str, month: Month) -> datetime:
+    moment = _one(query, month)
+    return moment.astimezone(AMSTERDAM) if moment else _now()
+
+
+def _one(query: str, month: Month) -> Any:
+    """The first column of the first row, or None."""
     from include.warehouse.connection import connect
 
     with connect(Role.LOADER) as connection:
         row = connection.execute(query, (str(month),)).fetchone()
-    return row[0].astimezone(AMSTERDAM) if row and row[0] else _now()
+    return row[0] if row else None

@@ -59,12 +59,17 @@ def month_is_closed(month: Month, connection: psycopg.Connection | None = None) 
 
 
 def first_unclosed_month_before(month: Month) -> Month | None:
-    """The earliest opened month before this one that is not closed."""
+    """The earliest month before this one that has signals and is not closed; a month nobody delivered holds up none."""
     with connect(Role.EXPORTER) as connection:
         (earliest,) = connection.execute(
             """
             select min(months.signal_month) from ops.months
             where months.signal_month < %s
+                and exists (
+                    select from ops.deliveries
+                    where deliveries.signal_month = months.signal_month and deliveries.status = 'loaded'
+                        and deliveries.partner is not null
+                )
                 and months.signal_month not in (select ledger.signal_month from ops.closure_ledger as ledger)
             """,
             (str(month),),

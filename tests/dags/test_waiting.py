@@ -13,7 +13,7 @@ from include.local.instance import Instance
 from include.months import Month
 from include.orchestration.waits import CONDITIONS, Finding, Progress, look
 
-APRIL, MAY, JUNE = Month(2024, 4), Month(2024, 5), Month(2024, 6)
+MARCH, APRIL, MAY, JUNE = Month(2024, 3), Month(2024, 4), Month(2024, 5), Month(2024, 6)
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +21,15 @@ def connection(warehouse: Path, server: Instance):
     address = f"{server.postgres.superuser_dsn}/{os.environ['VS_WAREHOUSE_DATABASE']}"
     with psycopg.connect(address, autocommit=True) as connection:
         yield connection
+
+
+def deliver(connection: psycopg.Connection, month: Month) -> None:
+    connection.execute(
+        "insert into ops.deliveries (delivery_id, contract, partner, file_name, sha256, signal_month, status,"
+        " rows_in_file, rows_loaded, rows_quarantined, rows_duplicate)"
+        " values (%s, 'zorgplus-v1', 'zorgplus', 'f', 's', %s, 'loaded', 1, 1, 0, 0)",
+        (f"dlv_{month}", str(month)),
+    )
 
 
 def close(connection: psycopg.Connection, month: Month) -> None:
@@ -34,8 +43,10 @@ def close(connection: psycopg.Connection, month: Month) -> None:
 def test_a_month_waits_for_the_earlier_one_and_a_closed_month_skips(
     connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for month in (APRIL, MAY, JUNE):
+    for month in (MARCH, APRIL, MAY, JUNE):
         connection.execute("insert into ops.months (signal_month) values (%s)", (str(month),))
+    for month in (APRIL, MAY, JUNE):  # nobody delivered in March: it holds up no other month
+        deliver(connection, month)
     assert look("previous_month_closed", "2024-04").progress is Progress.GO
 
     waiting = look("previous_month_closed", "2024-06")
@@ -71,14 +82,22 @@ def test_enrichment_is_waited_for_as_long_as_the_setting_says(
     assert "going on without it" in late.message
 
 
-def test_deliveries_and_closing_day_of_the_past_pass_at_once(warehouse: Path) -> None:
+def test_deliveries_and_closing_day_of_the_past_pass_at_once(connection: psycopg.Connection) -> None:
+    deliver(connection, Month(2024, 7))
     passed = look("deliveries_complete", "2024-06")
     assert passed.progress is Progress.GO
-    assert "zorgplus" in passed.message
-    assert look("closing_day_reached", "2024-06").progress is Progress.GO
+    assert "drinkwater_zh" in passed.message
+    assert look("closing_day_reached", "2024-07").progress is Progress.GO
 
 
-def test_deliveries_and_closing_day_of_the_future_are_waited_for(warehouse: Path) -> None:
+def test_a_month_without_deliveries_has_nothing_to_close(warehouse: Path) -> None:
+    skipped = look("closing_day_reached", "2024-01")
+    assert skipped.progress is Progress.SKIP
+    assert "nothing to close" in skipped.message
+
+
+def test_deliveries_and_closing_day_of_the_future_are_waited_for(connection: psycopg.Connection) -> None:
+    deliver(connection, Month(2099, 5))
     waiting = look("deliveries_complete", "2099-06")
     assert waiting.progress is Progress.WAIT
     assert "2099-06 waits until 2099-06-08" in waiting.message

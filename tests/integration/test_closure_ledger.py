@@ -140,8 +140,16 @@ def test_nobody_changes_the_ledger_not_even_the_administrator(month: Month, chan
 
 def test_the_first_month_that_is_not_closed(month: Month) -> None:
     with connect(Role.LOADER) as connection:
-        for opened in ("2001-01", "2001-02", "2001-03"):
+        # nobody delivered in December: there is nothing to close, and it holds up no other month
+        for opened in ("2000-12", "2001-01", "2001-02", "2001-03"):
             connection.execute("insert into ops.months (signal_month) values (%s) on conflict do nothing", (opened,))
+        for delivered in ("2001-01", "2001-02", "2001-03"):
+            connection.execute(
+                "insert into ops.deliveries (delivery_id, contract, partner, file_name, sha256, signal_month, status,"
+                " rows_in_file, rows_loaded, rows_quarantined, rows_duplicate)"
+                " values ('dlv_' || %s, 'zorgplus-v1', 'zorgplus', 'f', 's', %s, 'loaded', 1, 1, 0, 0)",
+                (delivered, delivered),
+            )
     assert first_unclosed_month_before(Month(2001, 3)) == Month(2001, 1)
     assert first_unclosed_month_before(Month(2001, 1)) is None
     with connect(Role.EXPORTER) as connection:
