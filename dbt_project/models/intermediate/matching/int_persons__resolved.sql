@@ -142,10 +142,12 @@ recognised as (
         node_pairs.trust_level, node_pairs.score desc, node_pairs.right_signal_month desc, node_pairs.right_node
 ),
 
+-- the day, not the moment: files that come together are loaded side by side, and which of them is first is chance; a
+-- file of a later day comes after them, so that it does not take over a person who may be on a call list already
 introducing as (
     select distinct on (level, group_id) level, group_id, signal_id
     from members
-    order by level, group_id, first_received_at, signal_id
+    order by level, group_id, {{ local_time('first_received_at') }}::date, signal_id
 ),
 
 resolved as (
