@@ -45,7 +45,7 @@ class Signal:
 
 
 def land(month: Month, signals: Iterable[Signal], sequence: int = 1) -> None:
-    """Deliver `signals`: one loaded delivery per partner, received on the fifth."""
+    """Deliver `signals`: one loaded delivery per partner, the first received on the fifth, each next a day later."""
     by_partner: dict[str, list[Signal]] = {}
     for signal in signals:
         by_partner.setdefault(signal.partner, []).append(signal)
@@ -58,7 +58,7 @@ def land(month: Month, signals: Iterable[Signal], sequence: int = 1) -> None:
                 " values (%s, %s, %s, %s, %s, %s, %s, 'loaded', %s, %s, 0, 0, %s)",
                 (
                     delivery, partner, partner, f"{delivery}.csv", delivery, str(month), sequence, len(rows), len(rows),
-                    datetime(month.year, month.number, 5, 9, sequence, tzinfo=AMSTERDAM),
+                    datetime(month.year, month.number, 4 + sequence, 9, tzinfo=AMSTERDAM),
                 ),
             )  # fmt: skip
             for line, signal in enumerate(rows, start=1):
