@@ -87,5 +87,8 @@ def test_migrations_run_twice_and_an_edited_one_is_refused(server: Instance, mon
     for path in MIGRATIONS.glob("*.sql"):
         (tmp_path / path.name).write_text(path.read_text() + "-- changed\n")
     monkeypatch.setattr("include.warehouse.migrate.MIGRATIONS", tmp_path)
-    with psycopg.connect(f"{server.postgres.superuser_dsn}/{database}") as connection, pytest.raises(MigrationChanged, match="001"):
+    with (
+        psycopg.connect(f"{server.postgres.superuser_dsn}/{database}") as connection,
+        pytest.raises(MigrationChanged, match="001"),
+    ):
         migrate(connection, settings)

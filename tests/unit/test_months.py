@@ -22,7 +22,12 @@ def test_what_is_no_month_is_refused_with_an_example(text):
 def test_months_follow_each_other_over_the_year():
     assert Month(2024, 12).next == Month(2025, 1)
     assert Month(2025, 1).previous == Month(2024, 12)
-    assert [str(month) for month in Month.parse_range("2024-11..2025-02")] == ["2024-11", "2024-12", "2025-01", "2025-02"]
+    assert [str(month) for month in Month.parse_range("2024-11..2025-02")] == [
+        "2024-11",
+        "2024-12",
+        "2025-01",
+        "2025-02",
+    ]
     assert Month.parse_range("2024-04") == [Month(2024, 4)]
     assert Month(2024, 2).last_day == date(2024, 2, 29)
 
