@@ -169,6 +169,11 @@ class AirflowApi:
             if response.status_code >= 500 and method == "GET" and time.monotonic() < end:
                 time.sleep(0.5)
                 continue
+            if response.status_code >= 500:
+                raise AirflowSilent(
+                    f"Airflow has trouble of its own ({response.status_code} to {method} {path}): {_reason(response)}\n"
+                    "`vs status` says what is down, `vs up` starts it; then run this again."
+                )
             if response.status_code not in accept:
                 raise AirflowRefused(f"Airflow answered {response.status_code} to {method} {path}: {_reason(response)}")
             return response
