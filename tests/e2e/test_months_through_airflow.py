@@ -155,6 +155,7 @@ def test_delivering_a_month_twice_sends_nothing_twice(platform: Platform):
     ) == [(2,)]
 
 
+@pytest.mark.unproven
 def test_a_month_closes_and_equals_the_same_month_without_airflow(platform: Platform, undisturbed: dict[Month, str]):
     output = platform.vs("month", str(FIRST), "--from", "collect", "--approve")
     assert "closed" in output
@@ -173,6 +174,7 @@ def test_a_month_closes_and_equals_the_same_month_without_airflow(platform: Plat
     assert (platform.instance.home / "reports" / str(FIRST) / "rapportage.html").stat().st_size > 5_000
 
 
+@pytest.mark.unproven
 def test_a_month_with_ris_by_files_gives_the_same(
     platform: Platform, undisturbed: dict[Month, str], tmp_path: Path
 ):
@@ -181,6 +183,7 @@ def test_a_month_with_ris_by_files_gives_the_same(
     assert list((tmp_path / "exchange" / "outbox" / "ris").glob("ris_closures_*.csv")), "the closures left by a file"
 
 
+@pytest.mark.unproven
 def test_a_closed_month_is_left_alone(platform: Platform):
     before = platform.sent("")
     output = platform.vs("month", str(FIRST), "--approve")
@@ -188,6 +191,7 @@ def test_a_closed_month_is_left_alone(platform: Platform):
     assert platform.sent("") == before
 
 
+@pytest.mark.unproven
 def test_the_funnel_shows_shares_with_their_counts(platform: Platform):
     received = platform.query(
         "select numerator from marts.kpi_monthly"
@@ -200,6 +204,7 @@ def test_the_funnel_shows_shares_with_their_counts(platform: Platform):
     assert f"{received[0][0]:.0f}" in platform.vs("kpi", str(FIRST))
 
 
+@pytest.mark.unproven
 def test_a_killed_scheduler_costs_nothing_but_time(platform: Platform, undisturbed: dict[Month, str]):
     partners_deliver(SECOND, platform.exchange, seed=SEED)
     driver = platform.start("month", str(SECOND), "--approve")
@@ -214,6 +219,7 @@ def test_a_killed_scheduler_costs_nothing_but_time(platform: Platform, undisturb
     assert platform.query("select count(*) from ops.closure_ledger where signal_month = %s", str(SECOND)) == [(1,)]
 
 
+@pytest.mark.unproven
 def test_a_no_sends_nothing_and_is_recorded(platform: Platform):
     from include.local.airflow import LocalAirflow
     from include.local.airflow_api import AirflowApi
