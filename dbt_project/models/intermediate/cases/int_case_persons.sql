@@ -43,21 +43,15 @@ earlier_outcomes as (
         persons.person_id, consequences.consequence, earlier.call_record_id,
         {{ local_time('outcomes.result_at') }}::date as result_on
     from persons
-    inner join (
-        select distinct person_id, call_record_id, signal_month from {{ ref('int_signals__matched') }}
-        where
-            signal_month < {{ month() }} and case_id is not null
-            and signal_month >= to_char({{ month_start() }} - make_interval(
-                months => (select max(lookback_months) from {{ ref('outcome_consequences') }})
-            ), 'YYYY-MM')
-    ) as earlier on earlier.person_id = persons.known_as
+    inner join {{ ref('int_signals__matched') }} as earlier on earlier.person_id = persons.known_as
     inner join {{ ref('stg_ris_outcomes') }} as outcomes on outcomes.call_record_id = earlier.call_record_id
     inner join {{ ref('outcome_consequences') }} as consequences
         on consequences.result_code = outcomes.result_code
         and consequences.consequence in ('refused_help', 'not_reached')
         and {{ in_force('consequences', month_start()) }}
     where
-        {{ local_time('outcomes.result_at') }}::date < {{ month_start() }}
+        earlier.signal_month < {{ month() }}
+        and {{ local_time('outcomes.result_at') }}::date < {{ month_start() }}
         and earlier.signal_month >= to_char(
             {{ month_start() }} - make_interval(months => consequences.lookback_months), 'YYYY-MM'
         )

@@ -18,35 +18,6 @@ with signals as (
 particles as (
     select '\m(' || string_agg({{ normal_letters('particle') }}, '|' order by particle) || ')\M' as pattern
     from {{ ref('name_particles') }}
-),
-
-surnames as (
-    select
-        signals.signal_id,
-        string_agg(parts.part, '-' order by parts.position) filter (where parts.part <> '') as surname_key,
-        -- a name of nothing but particles ("De") is kept as it is
-        trim(regexp_replace(replace({{ normal_letters('min(signals.surname)') }}, '-', ' '), '\s+', ' ', 'g')) as whole_surname
-    from signals
-    cross join particles
-    cross join lateral (
-        select
-            trim(regexp_replace(regexp_replace(piece, particles.pattern, ' ', 'g'), '\s+', ' ', 'g')) as part,
-            position
-        from regexp_split_to_table({{ normal_letters('signals.surname') }}, '-') with ordinality as pieces (piece, position)
-    ) as parts
-    group by signals.signal_id
-),
-
-initials as (
-    select
-        signals.signal_id,
-        -- `J.P.`, `JP` and `Johan Pieter` are the same two letters; a chunk in capitals is taken letter by letter
-        nullif(upper(string_agg(
-            case when chunk = upper(chunk) then chunk else left(chunk, 1) end, '' order by position
-        )), '') as initials_key
-    from signals
-    cross join lateral regexp_split_to_table(unaccent(signals.initials), '[^A-Za-z]+') with ordinality as chunks (chunk, position)
-    group by signals.signal_id
 )
 
 select
@@ -61,8 +32,29 @@ select
             left({{ normal_postcode('signals.postcode') }}, 4)::integer between postcodes.pc4_from and postcodes.pc4_until
             and {{ in_force('postcodes', 'signals.signal_on') }}
     ) as is_resident,
-    coalesce(surnames.surname_key, surnames.whole_surname) as surname_key,
-    initials.initials_key
+    -- a name of nothing but particles ("De") is kept as it is
+    coalesce(surnames.halves, surnames.whole) as surname_key,
+    initials.letters as initials_key
 from signals
-inner join surnames on surnames.signal_id = signals.signal_id
-left join initials on initials.signal_id = signals.signal_id
+cross join particles
+cross join lateral (
+    select
+        string_agg(parts.part, '-' order by parts.position) filter (where parts.part <> '') as halves,
+        trim(regexp_replace(replace(normal.name, '-', ' '), '\s+', ' ', 'g')) as whole
+    from (select {{ normal_letters('signals.surname') }} as name) as normal
+    cross join lateral (
+        select
+            trim(regexp_replace(regexp_replace(piece, particles.pattern, ' ', 'g'), '\s+', ' ', 'g')) as part,
+            position
+        from regexp_split_to_table(normal.name, '-') with ordinality as pieces (piece, position)
+    ) as parts
+    group by normal.name
+) as surnames
+cross join lateral (
+    -- `J.P.`, `JP` and `Johan Pieter` are the same two letters; a chunk in capitals is taken letter by letter
+    select
+        nullif(upper(string_agg(
+            case when chunk = upper(chunk) then chunk else left(chunk, 1) end, '' order by position
+        )), '') as letters
+    from regexp_split_to_table(unaccent(signals.initials), '[^A-Za-z]+') with ordinality as chunks (chunk, position)
+) as initials

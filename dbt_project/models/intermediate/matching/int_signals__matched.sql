@@ -22,56 +22,64 @@ with signals as (
     where keyed.signal_month = {{ month() }}
 ),
 
-earlier_signals as (
-    {% if is_incremental() %}
-        select
-            earlier.signal_id, earlier.signal_month, earlier.partner, earlier.partner_reference, earlier.address_key,
-            earlier.person_id, earlier.signal_on, earlier.arrears_eur, earlier.call_record_id
-        from {{ this }} as earlier
-        where earlier.signal_month < {{ month() }}
-    {% else %}
-        select
-            null::text as signal_id, null::text as signal_month, null::text as partner, null::text as partner_reference,
-            null::text as address_key, null::text as person_id, null::date as signal_on, null::numeric as arrears_eur,
-            null::text as call_record_id
-        where false
-    {% endif %}
-),
-
 repeat_window as (
     select to_char({{ month_start() }} - make_interval(months => lookback_months), 'YYYY-MM') as first_month
     from {{ ref('repeat_rules') }} as repeat_rules
     where {{ in_force('repeat_rules', month_start()) }}
 ),
 
+{% if is_incremental() %}
+-- earlier signals are looked up by person and by customer, never read as a whole: history may be long
+earlier_of_person as (
+    select
+        signals.signal_id, signals.partner = earlier.partner as is_same_partner, earlier.signal_id as earlier_signal_id,
+        earlier.signal_month, earlier.signal_on, earlier.arrears_eur, earlier.call_record_id
+    from signals
+    inner join {{ this }} as earlier on earlier.person_id = signals.person_id
+    where earlier.signal_month < {{ month() }}
+),
+
+earlier_of_customer as (
+    select
+        signals.signal_id, earlier.signal_id as earlier_signal_id,
+        earlier.signal_month, earlier.signal_on, earlier.arrears_eur
+    from signals
+    inner join {{ this }} as earlier
+        on earlier.partner = signals.partner
+        and earlier.partner_reference = signals.partner_reference
+        and earlier.address_key = signals.address_key
+    where earlier.signal_month < {{ month() }}
+),
+{% else %}
+earlier_of_person as (
+    select
+        signal_id, true as is_same_partner, signal_id as earlier_signal_id, signal_month, signal_on, arrears_eur,
+        null::text as call_record_id
+    from signals
+    where false
+),
+
+earlier_of_customer as (
+    select signal_id, signal_id as earlier_signal_id, signal_month, signal_on, arrears_eur from signals where false
+),
+{% endif %}
+
 -- the last time this partner reported this person, or this customer at this address
 same_arrears as (
-    select distinct on (found.signal_id) found.signal_id, found.earlier_signal_id, found.earlier_arrears_eur
+    select distinct on (found.signal_id)
+        found.signal_id, found.earlier_signal_id, found.arrears_eur as earlier_arrears_eur
     from (
-        select
-            signals.signal_id, earlier.signal_id as earlier_signal_id, earlier.arrears_eur as earlier_arrears_eur,
-            earlier.signal_month, earlier.signal_on
-        from signals
-        inner join earlier_signals as earlier
-            on earlier.person_id = signals.person_id and earlier.partner = signals.partner
-        where earlier.signal_month >= (select first_month from repeat_window)
+        select signal_id, earlier_signal_id, signal_month, signal_on, arrears_eur from earlier_of_person where is_same_partner
         union
-        select
-            signals.signal_id, earlier.signal_id, earlier.arrears_eur, earlier.signal_month, earlier.signal_on
-        from signals
-        inner join earlier_signals as earlier
-            on earlier.partner = signals.partner
-            and earlier.partner_reference = signals.partner_reference
-            and earlier.address_key = signals.address_key
-        where earlier.signal_month >= (select first_month from repeat_window)
+        select signal_id, earlier_signal_id, signal_month, signal_on, arrears_eur from earlier_of_customer
     ) as found
+    where found.signal_month >= (select first_month from repeat_window)
     order by found.signal_id, found.signal_month desc, found.signal_on desc, found.earlier_signal_id
 ),
 
-suppressed as (
-    select distinct signals.signal_id, consequences.rule_id
-    from signals
-    inner join earlier_signals as earlier on earlier.person_id = signals.person_id
+suppressions as (
+    select earlier.signal_id, array_agg(distinct consequences.rule_id) as rule_ids
+    from earlier_of_person as earlier
     inner join {{ ref('stg_ris_outcomes') }} as outcomes on outcomes.call_record_id = earlier.call_record_id
     inner join {{ ref('outcome_consequences') }} as consequences
         on consequences.result_code = outcomes.result_code and consequences.consequence = 'suppresses_signal'
@@ -81,6 +89,7 @@ suppressed as (
         and earlier.signal_month >= to_char(
             {{ month_start() }} - make_interval(months => consequences.lookback_months), 'YYYY-MM'
         )
+    group by earlier.signal_id
 ),
 
 -- every rule of the signal's day, asked in order; the first yes is the verdict
@@ -88,6 +97,7 @@ judged as (
     select signals.*, verdicts.rule_id, verdicts.status, verdicts.reason, same_arrears.earlier_signal_id
     from signals
     left join same_arrears on same_arrears.signal_id = signals.signal_id
+    left join suppressions on suppressions.signal_id = signals.signal_id
     left join {{ ref('arrears_windows') }} as windows
         on windows.sector = signals.sector and {{ in_force('windows', 'signals.signal_on') }}
     left join {{ ref('minimum_amounts') }} as minimums
@@ -104,10 +114,7 @@ judged as (
                 when 'amount_under_minimum' then signals.arrears_eur < minimums.minimum_eur
                 when 'repeat_not_higher' then signals.arrears_eur <= same_arrears.earlier_arrears_eur
                 when 'picked_up' then true
-                else exists (
-                    select 1 from suppressed
-                    where suppressed.signal_id = signals.signal_id and suppressed.rule_id = rules.rule_id
-                )
+                else rules.rule_id = any(suppressions.rule_ids)
             end
         order by rules.rule_order
         limit 1

@@ -20,10 +20,8 @@ dialled as (
             partition by persons.person_id, outcomes.outcome_id
         ) as is_any_named
     from persons
-    inner join (
-        select distinct person_id, call_record_id from {{ ref('int_signals__matched') }}
-        where signal_month < {{ month() }} and case_id is not null
-    ) as earlier on earlier.person_id = persons.known_as
+    inner join {{ ref('int_signals__matched') }} as earlier
+        on earlier.person_id = persons.known_as and earlier.signal_month < {{ month() }}
     inner join {{ ref('stg_ris_outcomes') }} as outcomes on outcomes.call_record_id = earlier.call_record_id
     inner join {{ ref('outcome_consequences') }} as consequences
         on consequences.result_code = outcomes.result_code
