@@ -39,7 +39,7 @@ lint: setup ## style, imports, types' obvious mistakes
 
 lock: setup ## compile requirements.in to requirements.lock (hashes, every supported Python, no registry addresses)
 	@$(VENV)/bin/uv pip compile requirements.in -o requirements.lock --universal --python-version 3.11 --generate-hashes \
-		--no-header --no-emit-index-url --no-emit-find-links --quiet
+		--no-header --quiet
 
 clean: ## stop the platform and delete it with all its data (VS_HOME); .venv stays
 	@if [ -x $(VENV)/bin/vs ]; then $(VENV)/bin/vs down && rm -rf "$${VS_HOME:-.vs}"; fi

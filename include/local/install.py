@@ -14,11 +14,10 @@ import sys
 from pathlib import Path
 
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
-# pip's options by the name uv gives them; pip separates lists by white space or new lines
+# pip's options by the name uv gives them; pip separates lists by white space or new lines. What lies in further places
+# that pip knows, uv does not find: then pip installs
 UV_NAMES = {
     "index-url": "UV_DEFAULT_INDEX",
-    "extra-index-url": "UV_INDEX",
-    "find-links": "UV_FIND_LINKS",
     "trusted-host": "UV_INSECURE_HOST",
     "no-index": "UV_NO_INDEX",
     "cert": "SSL_CERT_FILE",
@@ -65,8 +64,7 @@ def uv_environment(pip_configuration: str) -> dict[str, str]:
         option = name.rpartition(".")[2]
         if option in UV_NAMES:
             found[UV_NAMES[option]] = " ".join(" ".join(shlex.split(value)).replace("\\n", " ").split())
-    # pip looks in all indexes; harmless here, every file must have the hash of the lock
-    return {"UV_INDEX_STRATEGY": "unsafe-best-match"} | {n: v for n, v in found.items() if n not in os.environ}
+    return {n: v for n, v in found.items() if n not in os.environ}
 
 
 def _pip_configuration() -> str:

@@ -26,17 +26,16 @@ def test_every_package_of_the_lock_has_a_hash_and_no_address():
 
 
 def test_a_mirror_of_pip_is_told_to_uv(monkeypatch: pytest.MonkeyPatch):
-    for name in ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_FIND_LINKS", "SSL_CERT_FILE"):
+    for name in ("UV_DEFAULT_INDEX", "UV_INSECURE_HOST", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
     said = (
         "global.index-url='https://mirror.example/simple'\n"
-        "global.extra-index-url='\\nhttps://one.example/simple\\nhttps://two.example/simple'\n"
+        "global.trusted-host='\\none.example\\ntwo.example'\n"
         ":env:.cert='/etc/ca.pem'\nglobal.timeout='60'\n"
     )
     assert uv_environment(said) == {
-        "UV_INDEX_STRATEGY": "unsafe-best-match",
         "UV_DEFAULT_INDEX": "https://mirror.example/simple",
-        "UV_INDEX": "https://one.example/simple https://two.example/simple",
+        "UV_INSECURE_HOST": "one.example two.example",
         "SSL_CERT_FILE": "/etc/ca.pem",
     }
     monkeypatch.setenv("UV_DEFAULT_INDEX", "https://mine.example/simple")
