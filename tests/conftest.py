@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,13 +16,17 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+def server() -> Iterator[Instance]:
     """A platform instance with PostgreSQL running and an empty, migrated warehouse as template."""
-    instance = Instance(tmp_path_factory.mktemp("vs") / "home")
-    instance.create()
-    instance.start_warehouse()
-    yield instance
-    instance.postgres.stop()
+    # not in pytest's own folder: a second run closes that to the user PostgreSQL drops to
+    with tempfile.TemporaryDirectory(prefix="vs-server-") as folder:
+        instance = Instance(Path(folder) / "home")
+        instance.create()
+        instance.start_warehouse()
+        try:
+            yield instance
+        finally:
+            instance.postgres.stop()
 
 
 @pytest.fixture(scope="module")
