@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -57,6 +57,13 @@ class Column:
     is_key: bool
     max_length: int | None
     options: Mapping[str, Any]
+    #: how the warehouse keeps it, when the logical type does not say it: `numeric(12, 2)`
+    physical_type: str | None = None
+    #: ODCS logicalTypeOptions: minimum, maximum, pattern, maxLength
+    type_options: Mapping[str, Any] = field(default_factory=dict)
+    examples: tuple[str, ...] = ()
+    #: rules over this column alone, as written (ODCS quality)
+    quality: tuple[Mapping[str, Any], ...] = ()
 
     def option(self, name: str, default: Any = None) -> Any:
         return self.options.get(name, default)
@@ -96,6 +103,18 @@ class Table:
     description: str
     columns: tuple[Column, ...]
     rules: tuple[RowRule, ...]
+    #: file, sheet, table or view
+    physical_type: str = ""
+    #: what one row is, in words
+    grain: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    #: rules over the rows, as written (ODCS quality)
+    quality: tuple[Mapping[str, Any], ...] = ()
+    #: columns the warehouse keeps beside those of the exchange: the month, lineage
+    carried: tuple[Column, ...] = ()
+
+    def option(self, name: str, default: Any = None) -> Any:
+        return self.options.get(name, default)
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -147,6 +166,11 @@ class Contract:
     options: Mapping[str, Any]
     sla: Mapping[str, Any]
     path: Path
+    limitations: str = ""
+    #: where to ask, as people write it: `vroegsignalering@gemeente.example`
+    contact: str = ""
+    #: the roles of the warehouse that may read it
+    roles: tuple[str, ...] = ()
 
     @property
     def reference(self) -> str:
@@ -215,8 +239,8 @@ class Contract:
     @property
     def format(self) -> FileFormat:
         kind = self.option("format", "csv")
-        if kind not in ("csv", "xlsx"):
-            raise ContractProblem(f"{self.path.name}: format {kind!r} is not known; write csv or xlsx")
+        if kind not in ("csv", "xlsx", "json"):
+            raise ContractProblem(f"{self.path.name}: format {kind!r} is not known; write csv, xlsx or json")
         return FileFormat(
             kind=kind,
             delimiter=self.option("delimiter", ","),
@@ -332,20 +356,30 @@ def _contract(document: Mapping[str, Any], name: str, major: int, path: Path) ->
         options=MappingProxyType(options),
         sla=MappingProxyType({item["property"]: item["value"] for item in document.get("slaProperties", [])}),
         path=path,
+        limitations=description.get("limitations", ""),
+        contact=next((channel["url"].removeprefix("mailto:") for channel in document.get("support", [])), ""),
+        roles=tuple(role["role"] for role in document.get("roles", [])),
     )
 
 
 def _table(item: Mapping[str, Any]) -> Table:
+    options = _options(item)
     return Table(
         name=item["name"],
         label=item.get("physicalName", item["name"]),
         description=item.get("description", ""),
         columns=tuple(_column(column) for column in item["properties"]),
         rules=tuple(_rule(rule) for rule in item.get("quality", []) if rule.get("engine") == "vroegsignalering"),
+        physical_type=item.get("physicalType", ""),
+        grain=item.get("dataGranularityDescription", ""),
+        options=MappingProxyType(options),
+        quality=tuple(item.get("quality", [])),
+        carried=tuple(_column(column) for column in options.get("carried", [])),
     )
 
 
 def _column(item: Mapping[str, Any]) -> Column:
+    type_options = item.get("logicalTypeOptions", {})
     return Column(
         name=item["name"],
         label=item.get("physicalName", item["name"]),
@@ -354,8 +388,12 @@ def _column(item: Mapping[str, Any]) -> Column:
         description=item.get("description", ""),
         is_required=bool(item.get("required", False)),
         is_key=bool(item.get("primaryKey", False)),
-        max_length=item.get("logicalTypeOptions", {}).get("maxLength"),
+        max_length=type_options.get("maxLength"),
         options=MappingProxyType(_options(item)),
+        physical_type=item.get("physicalType"),
+        type_options=MappingProxyType(type_options),
+        examples=tuple(str(example) for example in item.get("examples", [])),
+        quality=tuple(item.get("quality", [])),
     )
 
 

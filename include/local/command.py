@@ -19,6 +19,9 @@ app = typer.Typer(
     help="Early signalling of debts: one platform on this machine. Its state lives in VS_HOME (default: .vs).",
 )  # fmt: skip
 
+contract_app = typer.Typer(no_args_is_help=True, help="Read, check and compile the data contracts.")
+app.add_typer(contract_app, name="contract")
+
 NOT_RUNNING = 3
 
 
@@ -162,6 +165,24 @@ def path(place: Place) -> None:
         Place.LOGS: str(instance.home / "logs"),
     }
     print(places[place])
+
+
+@contract_app.command("generate")
+def contract_generate(
+    check: Annotated[bool, typer.Option("--check", help="write nothing; exit code 1 when a file differs")] = False,
+) -> None:
+    """Write everything that is made from the contracts: dbt's model files, gate suites, readable pages."""
+    from include.contracts.generated import drift, generated_files, write_generated
+    from include.settings import PROJECT_ROOT
+
+    changed = drift() if check else write_generated(PROJECT_ROOT)
+    for one in changed:
+        _console().print(str(one), markup=False)
+    total = len(generated_files())
+    if check and changed:
+        raise CommandFailed(f"{len(changed)} files are not what the contracts say. Write them: vs contract generate")
+    done = f"{len(changed)} written or deleted" if changed else "nothing to do"
+    _console().print(f"{total} files are made from the contracts; {done}.", markup=False)
 
 
 class CommandFailed(RuntimeError):
