@@ -9,7 +9,7 @@ VENV := .venv
 READY := $(VENV)/installed-from-lock
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unproven lint lock clean
+.PHONY: help setup demo test lint lock clean
 
 help: ## show this list
 	@echo "make <target>, and then the vs command in $(VENV)/bin (try: $(VENV)/bin/vs --help)"
@@ -29,10 +29,7 @@ demo: setup ## three months of a synthetic municipality through the whole platfo
 	@$(VENV)/bin/vs demo --months $(MONTHS)
 
 test: setup ## every test, on real PostgreSQL and real Airflow (TESTS=tests/unit for a part)
-	@$(VENV)/bin/python -m pytest $(TESTS) -ra --durations=10
-
-test-unproven: setup ## the rest of the end-to-end story, not yet seen green as a whole (docs/adr/0004)
-	@$(VENV)/bin/python -m pytest tests/e2e -m "airflow" -ra --durations=10
+	@$(VENV)/bin/python -m pytest $(TESTS) -n 2 --dist loadfile -ra --durations=10
 
 lint: setup ## style, imports, types' obvious mistakes
 	@$(VENV)/bin/ruff check .

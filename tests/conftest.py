@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,18 +16,26 @@ from include.local.instance import WAREHOUSE_DATABASE, Instance
 _numbers = itertools.count(1)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Each run has a folder of its own: pytest shuts the shared one to others, and PostgreSQL drops to its own user."""
+    if not config.option.basetemp:
+        config.option.basetemp = tempfile.mkdtemp(prefix="vs-tests-")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """What a failed run left behind may be looked at."""
+    if exitstatus == pytest.ExitCode.OK:
+        shutil.rmtree(session.config.option.basetemp, ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
-def server() -> Iterator[Instance]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     """A platform instance with PostgreSQL running and an empty, migrated warehouse as template."""
-    # not in pytest's own folder: a second run closes that to the user PostgreSQL drops to
-    with tempfile.TemporaryDirectory(prefix="vs-server-") as folder:
-        instance = Instance(Path(folder) / "home")
-        instance.create()
-        instance.start_warehouse()
-        try:
-            yield instance
-        finally:
-            instance.postgres.stop()
+    instance = Instance(tmp_path_factory.mktemp("vs") / "home")
+    instance.create()
+    instance.start_warehouse()
+    yield instance
+    instance.postgres.stop()
 
 
 @pytest.fixture(scope="module")

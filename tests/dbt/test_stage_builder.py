@@ -66,6 +66,25 @@ def test_a_failing_model_is_named_without_its_rows(foundation: StageSummary) -> 
     assert rows("select count(*) from outbound.out_certin_call_list where signal_month = '2024-06'") == [(1,)]
 
 
+def test_the_foundation_is_built_again_under_the_lists_that_read_it(foundation: StageSummary) -> None:
+    # an upgrade in the middle of a month: staging views are made again while outbound views read them
+    build_stage("matched", MAY)
+    build_stage("enriched", MAY)
+    build_stage("categorised", MAY)
+    outbound = "select viewname from pg_views where schemaname = 'outbound' order by 1"
+    before = rows(outbound)
+    assert ("out_kwadraad_warm",) in before
+    build_stage("foundation")
+    assert rows(outbound) == before
+
+    # a view whose columns are others is made anew, and the next stage brings back who read it
+    with connect(Role.TRANSFORMER) as connection:
+        connection.execute("drop view staging.stg_ris_followups cascade")
+        connection.execute("create view staging.stg_ris_followups as select 1 as another_column")
+    build_stage("foundation")
+    assert rows("select count(*) from staging.stg_ris_followups") == [(0,)]
+
+
 def test_a_closed_month_is_not_rebuilt(foundation: StageSummary) -> None:
     with connect(Role.EXPORTER) as connection:
         connection.execute(
