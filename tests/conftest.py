@@ -40,7 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
 
 @pytest.fixture(scope="module")
 def warehouse(server: Instance, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A fresh warehouse and exchange root for this module, with the environment set for them; yields the exchange root."""
+    """A fresh warehouse and exchange for this module, with the environment set for them; yields the exchange root."""
     database = f"warehouse_{next(_numbers)}"
     home = tmp_path_factory.mktemp("warehouse")
     with psycopg.connect(f"{server.postgres.superuser_dsn}/postgres", autocommit=True) as connection:

@@ -1,9 +1,9 @@
 {#
-  What a Kwadraad worker sees of a person, on every sheet alike (aliases: routes, persons, cases). The sheets and their
-  Dutch headings are the contract kwadraad_worklist; a view may hold more than a sheet shows.
+  What a Kwadraad worker sees of a person, on every sheet alike (aliases: routes, persons, cases, ways); the route is
+  its Dutch label. The sheets and their Dutch headings are the contract kwadraad_worklist; a view may hold more than a sheet shows.
 #}
 {% macro kwadraad_columns() -%}
-    routes.signal_month, persons.case_id, persons.call_record_id, routes.route, routes.rule_id, routes.reason,
+    routes.signal_month, persons.case_id, persons.call_record_id, ways.label_nl as route, routes.rule_id, routes.reason,
     persons.initials, persons.name_prefix, persons.surname, persons.birth_on,
     persons.street, persons.house_number, persons.house_letter, persons.house_number_addition,
     persons.postcode, persons.city, persons.email, persons.sectors,
@@ -18,6 +18,7 @@
         on persons.call_record_id = routes.call_record_id and persons.signal_month = routes.signal_month
     inner join {{ ref('int_cases') }} as cases
         on cases.case_id = routes.case_id and cases.signal_month = routes.signal_month
+    inner join {{ ref('routes') }} as ways on ways.route = routes.route
 {%- endmacro %}
 
 {# `J.P. van den Berg`, as one reads a name. #}

@@ -13,5 +13,6 @@ from include.settings import Role, Settings
 @contextmanager
 def connect(role: Role, *, autocommit: bool = False) -> Iterator[psycopg.Connection]:
     """One connection as `role`; the block is one transaction (committed at its end, rolled back on an error)."""
-    with psycopg.connect(Settings.from_environment().dsn(role), autocommit=autocommit, application_name=f"vs:{role}") as connection:
+    dsn = Settings.from_environment().dsn(role)
+    with psycopg.connect(dsn, autocommit=autocommit, application_name=f"vs:{role}") as connection:
         yield connection

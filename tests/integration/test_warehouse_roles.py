@@ -67,8 +67,9 @@ def test_ids_are_keyed_and_their_key_is_out_of_reach():
 
 def test_a_closed_month_in_the_ledger_cannot_be_changed():
     insert = (
-        "insert into ops.closure_ledger (signal_month, version, batch_id, approved_by, cases_opened, cases_closed, cases_open, "
-        "cases_excluded, arrears_closed_eur, content_hash) values ('2024-05', 1, 'b', 'coordinator', %s, 1, 1, 1, 10, 'h')"
+        "insert into ops.closure_ledger (signal_month, version, batch_id, approved_by, cases_opened, cases_closed,"
+        " cases_open, cases_excluded, arrears_closed_eur, content_hash)"
+        " values ('2024-05', 1, 'b', 'coordinator', %s, 1, 1, 1, 10, 'h')"
     )
     with connect(Role.EXPORTER) as connection:
         connection.execute(insert, (3,))

@@ -10,6 +10,16 @@ with rules as (
         ({{ month_start() }} + interval '1 month' - interval '1 day')::date as last_on
     from {{ ref('call_rules') }} as call_rules
     where {{ in_force('call_rules', month_start()) }}
+),
+
+-- calls begin on a working day: Certin's people and Kwadraad's are both there for the first questions
+windows as (
+    select rules.*, min(days.day_on)::date as call_from
+    from rules
+    cross join generate_series(rules.earliest_on, rules.last_on, interval '1 day') as days (day_on)
+    where extract(isodow from days.day_on) < 6
+        and not exists (select from {{ ref('public_holidays') }} where holiday_on = days.day_on::date)
+    group by rules.max_attempts, rules.script_version, rules.earliest_on, rules.last_on
 )
 
 select
@@ -23,14 +33,12 @@ select
     persons.surname,
     persons.house_number,
     persons.sectors,
-    -- a Saturday or Sunday moves to Monday
-    rules.earliest_on + greatest(8 - extract(isodow from rules.earliest_on)::integer, 0)
-    * (extract(isodow from rules.earliest_on) > 5)::integer as call_from,
-    rules.last_on as call_until,
-    rules.max_attempts,
-    rules.script_version
+    windows.call_from,
+    windows.last_on as call_until,
+    windows.max_attempts,
+    windows.script_version
 from {{ ref('int_routes') }} as routes
 inner join {{ ref('int_case_persons') }} as persons
     on persons.call_record_id = routes.call_record_id and persons.signal_month = routes.signal_month
-cross join rules
+cross join windows
 where routes.signal_month = {{ month() }} and routes.route = 'call'

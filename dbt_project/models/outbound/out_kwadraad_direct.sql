@@ -3,5 +3,4 @@
 
 select {{ kwadraad_columns() }}, routes.phone_1, routes.phone_2
 from {{ kwadraad_sources() }}
-inner join {{ ref('routes') }} as ways on ways.route = routes.route
 where ways.handled_by = 'kwadraad' and routes.route like 'direct%'
