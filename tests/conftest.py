@@ -22,6 +22,11 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.basetemp = tempfile.mkdtemp(prefix="vs-tests-")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first: one worker runs months through Airflow while the other does the rest."""
+    items.sort(key=lambda item: item.get_closest_marker("airflow") is None)
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """What a failed run left behind may be looked at."""
     if exitstatus == pytest.ExitCode.OK:
