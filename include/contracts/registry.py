@@ -5,12 +5,14 @@ personal and how long it is kept stands in the file; a new partner is a new file
 Reason: a list of partners in code is forgotten in one place; a folder cannot be.
 How to change: write `<name>-v<N>.odcs.yaml` (a breaking change is a new N beside the old one) in `inbound/`,
 `outbound/`, `landing/` or `marts/`. `load_contract("woonbedrijf")` gives the highest version that is active.
+A file that cannot be read is nobody's problem but its own: it is left out, logged, and told by `unreadable_contracts`.
 
 Only the YAML parser is imported here: DAG files and light steps may read contracts without paying for pandas.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,8 +26,11 @@ import yaml
 from include.months import Month
 from include.settings import Settings
 
-_FILE = re.compile(r"(?P<name>[a-z0-9_]+)-v(?P<major>\d+)\.odcs\.yaml")
-_PARTNER_DELIVERY = "partner_delivery"
+log = logging.getLogger(__name__)
+
+CONTRACT_FILE = re.compile(r"(?P<name>[a-z0-9_]+)-v(?P<major>\d+)\.odcs\.yaml")
+PARTNER_DELIVERY = "partner_delivery"
+ACTIVE = "active"
 _SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -217,6 +222,21 @@ class Contract:
         return int(self.sla["deliveryDay"])
 
     @property
+    def valid_from(self) -> Month | None:
+        """The first signal month this version describes; None when it always did."""
+        return _month(self.option("validFrom"))
+
+    @property
+    def valid_to(self) -> Month | None:
+        """The last signal month this version describes; None when there is no end in sight."""
+        return _month(self.option("validTo"))
+
+    def covers(self, month: Month) -> bool:
+        """True when a delivery of this signal month may have this version's shape."""
+        first, last = self.valid_from, self.valid_to
+        return (first is None or first <= month) and (last is None or month <= last)
+
+    @property
     def retention_months(self) -> int:
         return int(self.sla["retention"])
 
@@ -273,6 +293,10 @@ class Contract:
         return FileName(month, int(match.groupdict().get("sequence") or 1))
 
 
+def _month(text: Any) -> Month | None:
+    return Month.parse(str(text)) if text is not None else None
+
+
 @lru_cache
 def _file_name_pattern(template: str) -> re.Pattern[str]:
     """`x_<YYYYMM>[_<seq>].csv` as a pattern; only the extension may be written in capitals."""
@@ -286,56 +310,111 @@ def contracts_folder() -> Path:
     return Settings.from_environment().contracts_folder
 
 
+@dataclass(frozen=True)
+class UnreadableContract:
+    """A file in the folder that is no contract; `problem` says what is wrong with it and where."""
+
+    path: Path
+    name: str
+    major: int
+    problem: str
+
+    @property
+    def is_inbound(self) -> bool:
+        return self.path.parent.name == "inbound"
+
+
 def load_contract(name: str) -> Contract:
     """The contract `name` (its newest active version) or `name-v1` (exactly that one)."""
-    wanted, _, major = name.partition("-v")
-    found = [
-        contract
-        for contract in all_contracts()
-        if contract.name == wanted and (not major or contract.major == int(major))
-    ]
-    active = [contract for contract in found if contract.status == "active"] or found
-    if not active:
+    wanted, _, version = name.partition("-v")
+    major = int(version) if version else None
+    contracts, unreadable = _folder()
+    found = [contract for contract in contracts if contract.name == wanted and major in (None, contract.major)]
+    best = max(
+        [contract for contract in found if contract.status == ACTIVE] or found,
+        key=lambda contract: contract.major, default=None,
+    )  # fmt: skip
+    # a version that cannot be read may be the one that is meant: an older one in its place would be a guess
+    for broken in unreadable:
+        if broken.name == wanted and major in (None, broken.major) and (best is None or broken.major > best.major):
+            raise ContractProblem(broken.problem)
+    if best is None:
         raise ContractProblem(
             f"There is no contract {name!r} in {contracts_folder()}. "
             f"Its file would be called {wanted}-v{major or 1}.odcs.yaml."
         )
-    return max(active, key=lambda contract: contract.major)
+    return best
 
 
 def all_contracts() -> list[Contract]:
-    """Every contract in the folder, by name and version."""
-    paths = sorted(contracts_folder().glob("*/*.odcs.yaml"))
-    return [_read(path, path.stat().st_mtime_ns) for path in paths]
+    """Every contract in the folder that can be read, by name and version."""
+    return list(_folder()[0])
+
+
+def unreadable_contracts() -> list[UnreadableContract]:
+    """The files in the folder that cannot be read."""
+    return list(_folder()[1])
 
 
 def partner_contracts() -> list[Contract]:
     """One contract for each partner that may deliver: its newest active version."""
     newest: dict[str, Contract] = {}
     for contract in all_contracts():
-        if contract.kind == _PARTNER_DELIVERY and contract.status == "active":
-            newest[contract.partner] = max(newest.get(contract.partner, contract), contract, key=lambda c: c.major)
+        if contract.kind == PARTNER_DELIVERY and contract.status == ACTIVE:
+            newest[contract.name] = max(newest.get(contract.name, contract), contract, key=lambda c: c.major)
     return [newest[partner] for partner in sorted(newest)]
+
+
+def _folder() -> tuple[tuple[Contract, ...], tuple[UnreadableContract, ...]]:
+    contracts, unreadable = [], []
+    for path in sorted(contracts_folder().glob("*/*.odcs.yaml")):
+        try:
+            contracts.append(_read(path, path.stat().st_mtime_ns))
+        except ContractProblem as problem:
+            named = CONTRACT_FILE.fullmatch(path.name)
+            name, major = (named["name"], int(named["major"])) if named else (path.name.split("-v")[0], 0)
+            unreadable.append(UnreadableContract(path, name, major, str(problem)))
+            _tell_once(str(problem), path.stat().st_mtime_ns)
+    return tuple(contracts), tuple(unreadable)
+
+
+@lru_cache(maxsize=256)
+def _tell_once(problem: str, _changed_at: int) -> None:
+    log.error("%s The other contracts go on without it.", problem)
 
 
 @lru_cache(maxsize=256)
 def _read(path: Path, _changed_at: int) -> Contract:
     """Parse one file; the time of its last change is part of the key, so an edited contract is read again."""
-    named = _FILE.fullmatch(path.name)
-    if not named:
-        raise ContractProblem(f"{path}: a contract file is called <name>-v<number>.odcs.yaml")
-    try:
-        # both loaders are safe; the one in C is ten times as fast
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_SAFE_LOADER)  # noqa: S506
-    except yaml.YAMLError as error:
-        raise ContractProblem(f"{path.name} is not YAML: {error}") from error
-    try:
-        contract = _contract(document, named["name"], int(named["major"]), path)
-    except (KeyError, TypeError, AttributeError) as error:
-        message = f"{path.name} is not an ODCS contract: {error!r}; run `datacontract lint` on it"
-        raise ContractProblem(message) from error
+    contract = as_contract(read_yaml(path), path)
     _check(contract)
     return contract
+
+
+def read_yaml(path: Path) -> Any:
+    """The document in the file; a ContractProblem when it is not YAML."""
+    try:
+        # both loaders are safe; the one in C is ten times as fast
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_SAFE_LOADER)  # noqa: S506
+    except UnicodeDecodeError as error:
+        raise ContractProblem(f"{path.name} is not written in UTF-8 (byte {error.start}); save it as UTF-8.") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" on line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        what = getattr(error, "problem", None) or str(error)
+        raise ContractProblem(f"{path.name} is not YAML{place}: {what}.") from error
+
+
+def as_contract(document: Any, path: Path) -> Contract:
+    """The document as a contract; what it says is not judged here (include/contracts/checking.py does)."""
+    named = CONTRACT_FILE.fullmatch(path.name)
+    if not named:
+        raise ContractProblem(f"{path.name}: a contract file is called <name>-v<number>.odcs.yaml.")
+    try:
+        return _contract(document, named["name"], int(named["major"]), path)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        message = f"{path.name} is not an ODCS contract: {error!r}; `vs contract check {path.name}` says where."
+        raise ContractProblem(message) from error
 
 
 def _contract(document: Mapping[str, Any], name: str, major: int, path: Path) -> Contract:
@@ -407,11 +486,11 @@ def _options(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check(contract: Contract) -> None:
-    """What ODCS does not say but we rely on."""
-    if contract.kind != _PARTNER_DELIVERY:
+    """Without these nobody could tell whose deliveries the contract describes."""
+    if contract.kind != PARTNER_DELIVERY:
         return
     absent = [name for name in ("partner", "sector", "fileName", "landsIn", "format") if not contract.option(name)]
     absent += [name for name in ("deliveryDay", "retention") if name not in contract.sla]
     if absent:
         missing = ", ".join(absent)
-        raise ContractProblem(f"{contract.path.name} does not say {missing} (customProperties or slaProperties)")
+        raise ContractProblem(f"{contract.path.name} does not say {missing} (customProperties or slaProperties).")

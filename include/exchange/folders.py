@@ -114,6 +114,11 @@ class Exchange:
     def read(self, path: str) -> bytes:
         return self._place[0].cat_file(self._at(path))
 
+    def beginning(self, path: str, size: int) -> bytes:
+        """The first `size` bytes, or the whole file when it is smaller."""
+        with self._place[0].open(self._at(path), "rb") as file:
+            return file.read(size)
+
     def digests(self, path: str, salt: bytes) -> tuple[str, str]:
         """SHA-256 of the file, and of `salt` followed by the file; read in pieces, whatever its size."""
         plain, salted = hashlib.sha256(), hashlib.sha256(salt)

@@ -17,7 +17,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 
 import psycopg
@@ -25,7 +25,7 @@ import psycopg
 from include.contracts.registry import Contract, FileName
 from include.exchange.folders import Exchange
 from include.ingest import landing
-from include.ingest.opening import too_large
+from include.ingest.opening import FILE_HEADER, too_large
 from include.ingest.reading import JudgedDelivery, Rejection, read_delivery, rejected
 from include.ingest.receipts import receipt, receipt_path
 from include.months import Month
@@ -73,6 +73,8 @@ class Arrival:
     named: FileName | None
     receipts: str
     month: Month
+    # what to tell beside a refusal: which other versions of the contract were tried, or why there is none
+    besides: str = ""
 
     @property
     def file_name(self) -> str:
@@ -127,7 +129,7 @@ def _judge(exchange: Exchange, arrival: Arrival, review: Review | None) -> tuple
         sha256, salted = exchange.digests(arrival.path, _salt(arrival))
         return _unread(arrival), sha256, _delivery_id(salted)
     data = exchange.read(arrival.path)
-    judged = read_delivery(contract, arrival.file_name, data)
+    judged = _told_besides(arrival, read_delivery(contract, arrival.file_name, data))
     if review is not None and judged.is_accepted:
         judged = review(judged, arrival.month)
     sha256, salted = hashlib.sha256(data).hexdigest(), hashlib.sha256(_salt(arrival) + data).hexdigest()
@@ -135,6 +137,14 @@ def _judge(exchange: Exchange, arrival: Arrival, review: Review | None) -> tuple
         # a file without rows looks the same every month and is a delivery of each
         salted = hashlib.sha256(f"{salted}|{arrival.month}".encode()).hexdigest()
     return judged, sha256, _delivery_id(salted)
+
+
+def _told_besides(arrival: Arrival, judged: JudgedDelivery) -> JudgedDelivery:
+    """A refusal of the header names the other versions of the contract that do not fit either."""
+    refusal = judged.rejection
+    if refusal is None or refusal.code != FILE_HEADER or not arrival.besides:
+        return judged
+    return replace(judged, rejection=Rejection(refusal.code, f"{refusal.detail}; {arrival.besides}"))
 
 
 def _unread(arrival: Arrival) -> JudgedDelivery | None:
@@ -158,6 +168,8 @@ def _delivery_id(digest: str) -> str:
 def _rejection(arrival: Arrival, judged: JudgedDelivery | None) -> Rejection | None:
     if judged is not None:
         return judged.rejection
+    if arrival.contract is None and arrival.besides:
+        return Rejection(FILE_NAME, f"{arrival.besides}; mend validFrom or validTo, or rename the file")
     if arrival.contract is None:
         detail = f"there is no contract for the folder {arrival.sender}; a partner is known by its contract file"
         return Rejection(FILE_NAME, detail)

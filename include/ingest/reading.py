@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from include.contracts.headers import match_header
 from include.contracts.registry import Column, Contract, ContractProblem, RowRule, load_contract
 from include.ingest.opening import FILE_HEADER, NOTHING, FileRefused, OpenedFile, open_file
 from include.ingest.readers import (
@@ -106,7 +107,7 @@ def read_delivery(contract: Contract, file_name: str, data: bytes) -> JudgedDeli
     flags = _Verdicts(len(opened.rows))
     _judge_fields(landing, fields, unusable, reasons, flags)
     for rule in _rules(contract):
-        reasons.add(rule.reason, _RULES[rule.rule](*(fields[name].values for name in rule.fields)))
+        reasons.add(rule.reason, ROW_RULES[rule.rule](*(fields[name].values for name in rule.fields)))
     if opened.misshapen.any():
         # its values stand in the wrong columns, so what they say about each other means nothing
         reasons.clear(opened.misshapen)
@@ -141,26 +142,22 @@ def _rules(contract: Contract) -> tuple[RowRule, ...]:
 
 def _match_header(contract: Contract, opened: OpenedFile) -> tuple[dict[str, int], list[DeliveryWarning]]:
     """Where each column of the contract stands in the file, and what to tell about the others."""
-    labels = [_label(label) for label in opened.header]
-    wanted = {_label(column.label): column for column in contract.columns}
-    twice = sorted({wanted[label].label for label in labels if label in wanted and labels.count(label) > 1})
-    absent = [column for label, column in wanted.items() if label not in labels]
-    missing = [column.label for column in absent if not column.may_be_absent]
-    if missing:
-        raise FileRefused(FILE_HEADER, f"missing columns: {', '.join(missing)} ({contract.reference})")
-    if twice:
-        raise FileRefused(FILE_HEADER, f"columns that stand there twice: {', '.join(twice)} ({contract.reference})")
+    found = match_header(contract, opened.header)
+    if found.missing:
+        raise FileRefused(FILE_HEADER, f"missing columns: {_labels(found.missing)} ({contract.reference})")
+    if found.twice:
+        raise FileRefused(FILE_HEADER, f"columns that stand there twice: {_labels(found.twice)} ({contract.reference})")
     warnings = []
-    if unknown := [index for index, label in enumerate(labels) if label not in wanted]:
-        quoted = ", ".join(_quotable(opened.header[index], index) for index in unknown)
-        warnings.append(DeliveryWarning(COLUMN_UNKNOWN, f"{len(unknown)} not in {contract.reference}: {quoted}"))
-    if absent:
-        warnings.append(DeliveryWarning(COLUMN_ABSENT, ", ".join(column.label for column in absent)))
-    return {wanted[label].name: index for index, label in enumerate(labels) if label in wanted}, warnings
+    if found.unknown:
+        quoted = ", ".join(_quotable(opened.header[index], index) for index in found.unknown)
+        warnings.append(DeliveryWarning(COLUMN_UNKNOWN, f"{len(found.unknown)} not in {contract.reference}: {quoted}"))
+    if found.absent:
+        warnings.append(DeliveryWarning(COLUMN_ABSENT, _labels(found.absent)))
+    return dict(found.places), warnings
 
 
-def _label(text: str) -> str:
-    return " ".join(text.split()).casefold()
+def _labels(columns: Iterable[Column]) -> str:
+    return ", ".join(column.label for column in columns)
 
 
 def _quotable(label: str, index: int) -> str:
@@ -310,7 +307,7 @@ def _where_all(columns: Sequence[np.ndarray], broken: Callable[..., np.ndarray])
 
 
 # What a contract may ask of a row (quality, engine vroegsignalering); each answers where it is broken.
-_RULES: dict[str, Callable[..., np.ndarray]] = {"positive": _not_positive, "in_order": _out_of_order}
+ROW_RULES: dict[str, Callable[..., np.ndarray]] = {"positive": _not_positive, "in_order": _out_of_order}
 
 
 def _mark_duplicates(

@@ -66,12 +66,14 @@ def down() -> None:
 @app.command()
 def status() -> None:
     """Show what runs; exit code 3 when something does not."""
-    from include.local.status import states_of, status_table
+    from include.local.status import broken_contract_lines, states_of, status_table
 
     instance = _instance()
     states = states_of(instance)
     if states:
         _console().print(status_table(states, instance))
+        for line in broken_contract_lines():
+            _console().print(f"[red]{line}[/]")
     else:
         _console().print(f"There is no platform in {instance.home}; `vs up` or `vs demo` makes one.", markup=False)
     if not states or not all(state.is_up for state in states):

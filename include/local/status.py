@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rich.markup import escape
 from rich.table import Table
 
 from include.local.airflow import COMPONENTS, LocalAirflow
@@ -57,3 +58,14 @@ def status_table(states: list[ServiceState], instance: Instance) -> Table:
             state.service, f"[green]{state.state}[/]" if state.is_up else f"[red]{state.state}[/]", state.where
         )
     return table
+
+
+def broken_contract_lines() -> list[str]:
+    """The contract files the months go on without: nothing that is down, but somebody must look."""
+    from include.contracts.checking import broken_contracts
+
+    return [
+        f"contract {escape(broken.path.name)} is not used: {len(broken.problems)} problem(s); "
+        f"vs contract check {escape(str(broken.path))}"
+        for broken in broken_contracts()
+    ]

@@ -37,15 +37,18 @@ class Finding:
 
 def deliveries_complete(month: Month) -> Finding:
     """All partners with a contract have delivered, or the last delivery day of the contracts has passed."""
+    from include.contracts.checking import broken_contracts
     from include.ingest.deliveries import delivery_deadline, partners_awaited
 
     awaited = partners_awaited(month)
+    broken = ", ".join(contract.path.name for contract in broken_contracts())
+    unusable = f" Broken, so not used: {broken} (`vs contract check` says why)." if broken else ""
     if not awaited:
-        return Finding(Progress.GO, f"All deliveries of {month} are there.")
+        return Finding(Progress.GO, f"All deliveries of {month} are there.{unusable}")
     deadline = delivery_deadline(month)
     if _now() >= deadline:
-        return Finding(Progress.GO, f"The delivery day of {month} has passed without: {', '.join(awaited)}.")
-    return Finding(Progress.WAIT, f"{month} waits until {deadline:%Y-%m-%d %H:%M} for: {', '.join(awaited)}.")
+        return Finding(Progress.GO, f"The delivery day of {month} has passed without: {', '.join(awaited)}.{unusable}")
+    return Finding(Progress.WAIT, f"{month} waits until {deadline:%Y-%m-%d %H:%M} for: {', '.join(awaited)}.{unusable}")
 
 
 def previous_month_closed(month: Month) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from include.contracts.registry import (
     all_contracts,
     load_contract,
     partner_contracts,
+    unreadable_contracts,
 )
 from include.ingest.readers import READERS, fields_filled
 from include.months import Month
@@ -162,16 +164,38 @@ def test_the_newest_active_version_counts(tmp_path: Path, monkeypatch: pytest.Mo
         load_contract("woonbedrijf-v3")
 
 
-def test_a_partner_contract_that_leaves_something_out_says_what(
+def test_a_contract_that_cannot_be_read_is_left_out_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(CONTRACTS_FOLDER / "inbound", tmp_path / "inbound")
+    file = tmp_path / "inbound" / "zorgplus-v1.odcs.yaml"
+    text = file.read_text(encoding="utf-8")
+    monkeypatch.setenv("VS_CONTRACTS", str(tmp_path))
+    everybody = [contract.name for contract in partner_contracts()]
+    for broken, says in (
+        (text.replace("property: sector,", "property: sektor,"), "does not say sector"),
+        (text.replace("schema:", "schema: ["), "is not YAML on line"),
+        ("", "is not an ODCS contract"),
+    ):
+        file.write_text(broken, encoding="utf-8")
+        assert [contract.name for contract in partner_contracts()] == [one for one in everybody if one != "zorgplus"]
+        assert [(one.name, one.major) for one in unreadable_contracts()] == [("zorgplus", 1)]
+        assert says in unreadable_contracts()[0].problem
+        assert says in caplog.text
+        with pytest.raises(ContractProblem, match=says):
+            load_contract("zorgplus")
+    assert load_contract("woonbedrijf").reference == "woonbedrijf-v1"
+
+
+def test_an_older_version_does_not_stand_in_for_one_that_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "inbound").mkdir()
-    document = yaml.safe_load((CONTRACTS_FOLDER / "inbound" / "zorgplus-v1.odcs.yaml").read_text(encoding="utf-8"))
-    document["customProperties"] = [p for p in document["customProperties"] if p["property"] != "sector"]
-    (tmp_path / "inbound" / "zorgplus-v1.odcs.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+    shutil.copytree(CONTRACTS_FOLDER / "outbound", tmp_path / "outbound")
+    (tmp_path / "outbound" / "certin_call_list-v2.odcs.yaml").write_text("schema: [", encoding="utf-8")
     monkeypatch.setenv("VS_CONTRACTS", str(tmp_path))
-    with pytest.raises(ContractProblem, match="sector"):
-        partner_contracts()
+    with pytest.raises(ContractProblem, match="certin_call_list-v2"):
+        load_contract("certin_call_list")
+    assert load_contract("certin_call_list-v1").major == 1
 
 
 def test_reading_contracts_imports_nothing_heavy() -> None:

@@ -109,6 +109,16 @@ BREAKS = (
         ),
         severity="warning",
     ),
+    Break(
+        "G1",
+        "every_contract_is_usable",
+        ("ops.contract_problems",),
+        (
+            "insert into ops.contract_problems (signal_month, contract_file, partner, problems)"
+            " values ('2024-06', 'zorgplus-v2.odcs.yaml', 'zorgplus', '{\"file: not YAML\"}')",
+        ),
+        severity="warning",
+    ),
     # G2
     Break(
         "G2",
