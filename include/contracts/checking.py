@@ -259,7 +259,7 @@ def _in_words(error: Any) -> Iterator[_Finding]:
     if error.validator == "required":
         for name in error.validator_value:
             if name not in value:
-                yield (*at, name), "is not there", "it, for it is required"
+                yield (*at, name), "is not there", "a value, for ODCS requires it"
     elif error.validator == "enum":
         yield at, _shown(value), f"one of {', '.join(map(str, error.validator_value))}"
     elif error.validator == "type":
@@ -414,9 +414,9 @@ def _partner_is_known(case: _Case) -> Iterator[_Finding]:
     contract, document = case.contract, case.document
     if contract.kind != PARTNER_DELIVERY:
         return
-    for name in ("sector", "landsIn"):
+    for name, wanted in (("sector", "whose arrears: Huur, Zorg, Energie, Water, …"), ("landsIn", "signals-v1")):
         if not contract.option(name):
-            yield _option_at(document, (), name), "is not there", "it: the deliveries of a partner cannot do without"
+            yield _option_at(document, (), name), "is not there", wanted
     # its own name and its own folder: so a partner's contract can never come between another partner and its files
     for name, wanted in (("partner", contract.name), ("folder", f"inbox/{contract.name}")):
         if (value := contract.option(name, wanted if name == "folder" else None)) != wanted:
@@ -459,8 +459,8 @@ def _reader_is_known(case: _Case, column: Column, at: Place) -> Iterator[_Findin
     reader_at = _option_at(_item(case, at), at, "reader")
     if column.reader not in READERS:
         near = difflib.get_close_matches(str(column.reader), READERS, 1)
-        hint = f"; perhaps {near[0]}" if near else ""
-        yield reader_at, _shown(column.reader), f"one of {', '.join(sorted(READERS))}{hint}"
+        hint = f"perhaps {near[0]}: " if near else ""
+        yield reader_at, _shown(column.reader), f"{hint}one of {', '.join(sorted(READERS))}"
         return
     try:
         READERS[column.reader](column)
@@ -486,8 +486,8 @@ def _fields_are_made(case: _Case, column: Column, at: Place, fields: Mapping[str
     for name in column.fills:
         if name not in fields and name != "phone":
             near = difflib.get_close_matches(name, fields, 1)
-            hint = f"; perhaps {near[0]}" if near else ""
-            yield fills_at, _shown(name), f"a field of {case.contract.lands_in} (or [] to keep it in the raw row){hint}"
+            hint = f"perhaps {near[0]}: " if near else ""
+            yield fills_at, _shown(name), f"{hint}a field of {case.contract.lands_in}, or [] to keep it in the raw row"
             continue
         kind = fields[name].logical_type if name in fields else "string"
         able = READERS_OF_FIELD.get(name) or READERS_OF_TYPE.get(kind)

@@ -18,10 +18,16 @@ LONGEST_BEGINNING = 256 * 1024
 
 def delivered_header(exchange: Exchange, path: str, contract: Contract) -> tuple[str, ...] | None:
     """The labels above the rows; None when the file is not written as this version says."""
+    whole = contract.format.kind == "xlsx"
+    return header_in(contract, exchange.read(path) if whole else exchange.beginning(path, LONGEST_BEGINNING))
+
+
+def header_in(contract: Contract, data: bytes) -> tuple[str, ...] | None:
+    """The header in these bytes: a workbook, or the beginning of a text file."""
     try:
         if contract.format.kind == "xlsx":
-            return open_file(contract, exchange.read(path)).header
-        return _header_of_text(contract, exchange.beginning(path, LONGEST_BEGINNING))
+            return open_file(contract, data).header
+        return _header_of_text(contract, data[:LONGEST_BEGINNING])
     except (FileRefused, csv.Error):
         return None
 

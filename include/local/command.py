@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from include.local.contract_command import app as contract_app
+
 # a machine without a desktop session has no such folder; nothing of ours uses it
 warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
 
@@ -19,7 +21,6 @@ app = typer.Typer(
     help="Early signalling of debts: one platform on this machine. Its state lives in VS_HOME (default: .vs).",
 )  # fmt: skip
 
-contract_app = typer.Typer(no_args_is_help=True, help="Read, check and compile the data contracts.")
 app.add_typer(contract_app, name="contract")
 
 NOT_RUNNING = 3

@@ -42,7 +42,7 @@ def set_option(item: Document, name: str, value: Any) -> None:
 
 BROKEN: dict[str, tuple[Callable[[Document], Any], str, str]] = {
     # what is done to the contract → the place that is named, a word of what is expected
-    "no version": (lambda d: d.pop("version"), "version", "required"),
+    "no version": (lambda d: d.pop("version"), "version", "requires"),
     "an unknown name": (lambda d: d.update(retention=12), "retention", "customProperties"),
     "an unknown type": (
         lambda d: column(d, "saldo").update(logicalType="guilder"),
@@ -89,7 +89,7 @@ BROKEN: dict[str, tuple[Callable[[Document], Any], str, str]] = {
         "customProperties › partner",
         "drinkwater_zh",
     ),
-    "no sector": (lambda d: without(d, "sector"), "customProperties › sector", "cannot do without"),
+    "no sector": (lambda d: without(d, "sector"), "customProperties › sector", "Huur"),
     "a start that is no month": (
         lambda d: d["customProperties"].append({"property": "validFrom", "value": "July"}),
         "customProperties › validFrom",
@@ -187,7 +187,7 @@ def _line(told: dict[str, Problem], place: str) -> int:
         ("id: [", "is not YAML on line"),
         ("", "no contract"),
         ("- a list", "no contract"),
-        ("a: 1", "required"),
+        ("a: 1", "requires"),
         ("schema: 5\nid: drinkwater_zh-v1\nkind: DataContract", "array"),
         ("schema: [{name: signals, properties: [5]}]", "object"),
     ],
