@@ -1,10 +1,12 @@
 """### The partners' files of a month land
 
 **When** on the 1st at 06:00 for the month that begins, then polls the inbox until every partner has delivered or the
-contracts' last delivery day has passed. By hand at any time, also for a late delivery.
+contracts' last delivery day has passed; a person may go on without a partner (`vs deliveries go-on`). What comes after
+that is taken in by `ingest_late_files`, every day.
 
-**What** one task a file: archive, judge by contract, load or quarantine, receipt. A bad file never stops the others; a
-partner that did not deliver is recorded. Gate **G1** proves that no row was lost.
+**What** one task a file: archive, judge by contract, load or quarantine, receipt. A bad file never stops the others. A
+file of a month that is over goes into this month, flagged late. A partner that did not deliver is recorded and shown as
+a task of its own, `alert_missing_partner`. Gate **G1** proves that no row was lost.
 
 **Emits** `signals_landed` for the month, which starts `build_cases`.
 
@@ -64,14 +66,24 @@ def ingest_partner_files():
 
         return record_missing_partners(Month.parse(month))
 
+    @task(map_index_template="{{ task.op_kwargs['partner'] }}")
+    def alert_missing_partner(partner: str, month: str) -> None:
+        """There is one for each partner that did not deliver; it stays an alert until the partner does."""
+        from include.ingest.deliveries import alert_missing_partner
+        from include.months import Month
+
+        alert_missing_partner(Month.parse(month), partner)
+
     found = find_deliveries(MONTH)
+    missing = record_missing_partners(MONTH)
     (
         open_month(MONTH)
         >> Await(task_id="await_deliveries", condition="deliveries_complete")
         >> found
         >> ingest_delivery.partial(month=MONTH).expand(path=found)
-        >> record_missing_partners(MONTH)
-        >> gate("G1", outlets=(SIGNALS_LANDED,))
+        >> missing
+        >> alert_missing_partner.partial(month=MONTH).expand(partner=missing)
+        >> gate("G1", outlets=(SIGNALS_LANDED,), trigger_rule="none_failed")
     )
 
 

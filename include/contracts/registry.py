@@ -40,13 +40,14 @@ class ContractProblem(ValueError):
 
 @dataclass(frozen=True)
 class RowRule:
-    """A rule over the fields of one row; `reason` is the code a row that breaks it gets."""
+    """A rule over the fields of one row; `reason` is the code a row that breaks it gets, `limits` are its numbers."""
 
     name: str
     rule: str
     fields: tuple[str, ...]
     reason: str
     severity: str
+    limits: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -478,7 +479,10 @@ def _column(item: Mapping[str, Any]) -> Column:
 
 def _rule(item: Mapping[str, Any]) -> RowRule:
     rule = item["implementation"]
-    return RowRule(item["name"], rule["rule"], tuple(rule["fields"]), rule["reason"], item.get("severity", "error"))
+    limits = MappingProxyType({name: value for name, value in rule.items() if isinstance(value, int)})
+    return RowRule(
+        item["name"], rule["rule"], tuple(rule["fields"]), rule["reason"], item.get("severity", "error"), limits
+    )
 
 
 def _options(item: Mapping[str, Any]) -> dict[str, Any]:

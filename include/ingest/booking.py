@@ -28,6 +28,7 @@ from include.ingest import landing
 from include.ingest.opening import FILE_HEADER, too_large
 from include.ingest.reading import JudgedDelivery, Rejection, read_delivery, rejected
 from include.ingest.receipts import receipt, receipt_path
+from include.ingest.receiving import receiving_month
 from include.months import Month
 from include.settings import Role
 from include.warehouse.connection import connect
@@ -50,6 +51,7 @@ class DeliverySummary:
     partner: str | None
     file_name: str
     signal_month: str
+    named_month: str | None
     status: str
     reason_code: str | None
     reason_detail: str | None
@@ -64,7 +66,7 @@ class DeliverySummary:
 
 @dataclass(frozen=True)
 class Arrival:
-    """A file that arrived, and what its place and name say about it."""
+    """A file that arrived, and what its place and name say; `month` takes it in, `named` says what it is of."""
 
     path: str
     sender: str
@@ -83,6 +85,11 @@ class Arrival:
     @property
     def contract_reference(self) -> str:
         return self.contract.reference if self.contract else "unknown"
+
+    @property
+    def is_late(self) -> bool:
+        """True when the month it is named after was over before it came."""
+        return self.named is not None and self.named.month != self.month
 
 
 def take_in(
@@ -188,6 +195,8 @@ def _book(
     with connect(Role.LOADER) as connection:
         # two runs that found the same file wait for each other here
         connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (delivery_id,))
+        if arrival.partner is not None:
+            arrival = replace(arrival, month=receiving_month(connection, arrival.month))
         known = _recorded(connection, "delivery_id = %s", (delivery_id,))
         archived_as = _archive_path(exchange, arrival, delivery_id, sha256)
         if known and known.status == LOADED:
@@ -197,7 +206,7 @@ def _book(
         rejection = _rejection(arrival, judged)
         if known and rejection and known.reason_code == rejection.code and exchange.exists(known.archived_as):
             return _book_repeated(connection, arrival, known, archived_as)
-        summary = _new_summary(connection, arrival, judged, rejection, delivery_id, archived_as)
+        summary = _new_summary(arrival, judged, rejection, delivery_id, archived_as)
         if rejection is None:
             _write(connection, arrival, judged, delivery_id, write_rows)
         _record(connection, arrival, judged, summary, sha256)
@@ -210,6 +219,8 @@ def _write(
     """All rows of an accepted file; the books must balance before anything is kept."""
     written = landing.write_raw_rows(connection, judged, delivery_id, arrival.month)
     kept = write_rows(connection, judged, delivery_id, arrival.month)
+    if arrival.is_late:
+        landing.flag_late(connection, delivery_id)
     held = landing.write_quarantined_rows(connection, judged, delivery_id, arrival.sender, arrival.month)
     if not written == judged.rows_in_file == kept + held:
         raise landing.BooksDoNotBalance(
@@ -219,7 +230,6 @@ def _write(
 
 
 def _new_summary(
-    connection: psycopg.Connection,
     arrival: Arrival,
     judged: JudgedDelivery | None,
     rejection: Rejection | None,
@@ -233,6 +243,7 @@ def _new_summary(
         partner=arrival.partner,
         file_name=arrival.file_name,
         signal_month=str(arrival.month),
+        named_month=str(arrival.named.month) if arrival.named else None,
         status=LOADED if is_taken else REJECTED,
         reason_code=rejection.code if rejection else None,
         reason_detail=rejection.detail if rejection else None,
@@ -240,7 +251,7 @@ def _new_summary(
         rows_loaded=len(judged.rows) if is_taken else 0,
         rows_quarantined=len(judged.quarantined) if is_taken else 0,
         rows_duplicate=len(judged.duplicates) if is_taken else 0,
-        is_late=_is_closed(connection, arrival.month),
+        is_late=arrival.is_late,
         archived_as=archived_as,
         receipt=receipt_path(arrival.receipts, arrival.file_name),
     )
@@ -314,12 +325,6 @@ def _booked_before(arrival: Arrival) -> DeliverySummary:
 def _recorded(connection: psycopg.Connection, condition: str, values: tuple[str, ...]) -> DeliverySummary | None:
     row = connection.execute(f"select {', '.join(_COLUMNS)} from ops.deliveries where {condition}", values).fetchone()
     return DeliverySummary(*row) if row else None
-
-
-def _is_closed(connection: psycopg.Connection, month: Month) -> bool:
-    """True when the month was closed before this arrived: landing keeps it, the closed month does not change."""
-    closed = connection.execute("select from ops.closure_ledger where signal_month = %s limit 1", (str(month),))
-    return closed.fetchone() is not None
 
 
 def _archive_path(exchange: Exchange, arrival: Arrival, delivery_id: str, sha256: str) -> str:

@@ -19,6 +19,7 @@ from include.ingest.reading import JudgedDelivery
 from include.months import Month
 
 ROWS_A_BLOCK = 20_000
+LATE = "late"
 
 _SIGNAL_CONSTANTS = ("delivery_id", "contract_version", "partner", "sector", "signal_month")
 
@@ -47,6 +48,14 @@ def write_signals(connection: psycopg.Connection, judged: JudgedDelivery, delive
         ).format(columns=columns)
     )
     return written.rowcount
+
+
+def flag_late(connection: psycopg.Connection, delivery_id: str) -> None:
+    """Mark the rows of a delivery whose month was over before it came."""
+    connection.execute(
+        "update landing.signals set flags = array_append(flags, %s) where delivery_id = %s and %s <> all(flags)",
+        (LATE, delivery_id, LATE),
+    )
 
 
 def write_enrichment_results(

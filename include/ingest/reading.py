@@ -11,8 +11,10 @@ at by itself. No I/O happens here, so a contract can be tried on a sample.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,7 @@ from include.ingest.readers import (
     fields_filled,
     read_column,
 )
+from include.months import Month
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,15 +109,19 @@ def read_delivery(contract: Contract, file_name: str, data: bytes) -> JudgedDeli
     reasons = _Verdicts(len(opened.rows))
     flags = _Verdicts(len(opened.rows))
     _judge_fields(landing, fields, unusable, reasons, flags)
-    for rule in _rules(contract):
-        reasons.add(rule.reason, ROW_RULES[rule.rule](*(fields[name].values for name in rule.fields)))
+    named = contract.read_file_name(file_name)
+    month = named.month if named else None
+    rules = _rules(contract)
+    for rule in rules:
+        reasons.add(rule.reason, ROW_RULES[rule.rule]([fields[name].values for name in rule.fields], rule, month))
     if opened.misshapen.any():
         # its values stand in the wrong columns, so what they say about each other means nothing
         reasons.clear(opened.misshapen)
         reasons.add(ROW_MISSHAPEN, opened.misshapen)
     is_bad = reasons.any
     is_duplicate = _mark_duplicates(landing, fields, is_bad, reasons)
-    return _divided(contract, file_name, opened, fields, warnings, reasons, flags, is_bad, is_duplicate)
+    judged = _divided(contract, file_name, opened, fields, warnings, reasons, flags, is_bad, is_duplicate)
+    return _within_threshold(judged, _other_month(rules, fields, month))
 
 
 def _landing(contract: Contract) -> tuple[Column, ...]:
@@ -290,12 +297,21 @@ def _judge_fields(
             reasons.add(f"{field.reason_name}_missing", _is_none(found.values) & ~found.invalid)
 
 
-def _not_positive(values: np.ndarray) -> np.ndarray:
-    return _where_all([values], lambda amounts: amounts <= 0)
+def _not_positive(columns: Sequence[np.ndarray], _rule: RowRule, _month: Month | None) -> np.ndarray:
+    return _where_all(columns, lambda amounts: amounts <= 0)
 
 
-def _out_of_order(earlier: np.ndarray, later: np.ndarray) -> np.ndarray:
-    return _where_all([earlier, later], lambda first, second: first > second)
+def _out_of_order(columns: Sequence[np.ndarray], _rule: RowRule, _month: Month | None) -> np.ndarray:
+    return _where_all(columns, lambda first, second: first > second)
+
+
+def _outside_file_month(columns: Sequence[np.ndarray], rule: RowRule, month: Month | None) -> np.ndarray:
+    """Days before or after the month the file is named after, but for the days the contract leaves on either side."""
+    if month is None:
+        return np.zeros(len(columns[0]), dtype=bool)
+    first = month.first_day - timedelta(days=rule.limits.get("daysBefore", 0))
+    last = month.last_day + timedelta(days=rule.limits.get("daysAfter", 0))
+    return _where_all(columns, lambda days: (days < first) | (days > last))
 
 
 def _where_all(columns: Sequence[np.ndarray], broken: Callable[..., np.ndarray]) -> np.ndarray:
@@ -307,7 +323,25 @@ def _where_all(columns: Sequence[np.ndarray], broken: Callable[..., np.ndarray])
 
 
 # What a contract may ask of a row (quality, engine vroegsignalering); each answers where it is broken.
-ROW_RULES: dict[str, Callable[..., np.ndarray]] = {"positive": _not_positive, "in_order": _out_of_order}
+_IN_FILE_MONTH = "in_file_month"
+ROW_RULES: dict[str, Callable[[Sequence[np.ndarray], RowRule, Month | None], np.ndarray]] = {
+    "positive": _not_positive,
+    "in_order": _out_of_order,
+    _IN_FILE_MONTH: _outside_file_month,
+}
+
+
+def _other_month(rules: Iterable[RowRule], fields: Mapping[str, FieldValues], month: Month | None) -> str:
+    """When most rows are of one other month than the file's: which month that is, in words for the sender."""
+    for rule in rules:
+        if rule.rule != _IN_FILE_MONTH or month is None:
+            continue
+        days = fields[rule.fields[0]].values
+        months = Counter(f"{day:%Y-%m}" for day in days[_outside_file_month([days], rule, month)])
+        for other, rows in months.most_common(1):
+            if 2 * rows > len(days):
+                return f"; {rows} rows are of {other} and the file is named after {month}: correct its name or its rows"
+    return ""
 
 
 def _mark_duplicates(
@@ -347,7 +381,7 @@ def _divided(
     is_good = ~is_bad & ~is_duplicate
     columns: dict[str, Any] = {"line_number": opened.line_numbers[is_good]}
     columns |= {name: values.values[is_good] for name, values in fields.items()}
-    judged = _judged(
+    return _judged(
         contract,
         file_name,
         opened,
@@ -356,7 +390,6 @@ def _divided(
         quarantined=_with_reasons(opened.line_numbers[is_bad], reasons.codes(is_bad)),
         duplicates=_with_reasons(opened.line_numbers[is_duplicate], reasons.codes(is_duplicate)),
     )
-    return _within_threshold(judged)
 
 
 def rejected(contract: Contract, file_name: str, rejection: Rejection) -> JudgedDelivery:
@@ -377,14 +410,14 @@ def withhold(judged: JudgedDelivery, is_withheld: np.ndarray, reason: str) -> Ju
     return _within_threshold(replace(judged, rows=judged.rows[~is_withheld], quarantined=quarantined))
 
 
-def _within_threshold(judged: JudgedDelivery) -> JudgedDelivery:
-    """The delivery, or its rejection when too many of its rows are bad."""
+def _within_threshold(judged: JudgedDelivery, remark: str = "") -> JudgedDelivery:
+    """The delivery, or its rejection when too many of its rows are bad; `remark` says more about why."""
     contract, bad, rows = judged.contract, len(judged.quarantined), judged.rows_in_file
     if bad <= contract.quarantine_threshold * rows:
         return judged
     detail = (
         f"{bad} of {rows} rows are bad, more than the {contract.quarantine_threshold:.0%} that {contract.reference} "
-        "allows; repair the file and deliver it again"
+        f"allows{remark or '; repair the file and deliver it again'}"
     )
     return replace(judged, rejection=Rejection(FILE_THRESHOLD, detail), rows=judged.rows[:0])
 

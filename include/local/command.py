@@ -13,6 +13,14 @@ from typing import Annotated
 import typer
 
 from include.local.contract_command import app as contract_app
+from include.local.deliveries_command import app as deliveries_app
+from include.local.terminal import CommandFailed
+from include.local.terminal import console as _console
+from include.local.terminal import existing_instance as _existing_instance
+from include.local.terminal import month_of as _month
+from include.local.terminal import months_of as _months
+from include.local.terminal import platform_instance as _instance
+from include.local.terminal import running_instance as _running_instance
 
 # a machine without a desktop session has no such folder; nothing of ours uses it
 warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
@@ -23,6 +31,7 @@ app = typer.Typer(
 )  # fmt: skip
 
 app.add_typer(contract_app, name="contract")
+app.add_typer(deliveries_app, name="deliveries")
 
 NOT_RUNNING = 3
 
@@ -68,7 +77,7 @@ def down() -> None:
 @app.command()
 def status() -> None:
     """Show what runs; exit code 3 when something does not."""
-    from include.local.status import broken_contract_lines, states_of, status_table
+    from include.local.status import alerts_of, broken_contract_lines, states_of, status_table
 
     instance = _instance()
     states = states_of(instance)
@@ -76,6 +85,8 @@ def status() -> None:
         _console().print(status_table(states, instance))
         for line in broken_contract_lines():
             _console().print(f"[red]{line}[/]")
+        for alert in alerts_of(instance):
+            _console().print(f"! {alert.message}", markup=False)
     else:
         _console().print(f"There is no platform in {instance.home}; `vs up` or `vs demo` makes one.", markup=False)
     if not states or not all(state.is_up for state in states):
@@ -214,10 +225,6 @@ def contract_generate(
     _console().print(f"{total} files are made from the contracts; {done}.", markup=False)
 
 
-class CommandFailed(RuntimeError):
-    """What a person should read instead of a traceback."""
-
-
 def main() -> None:
     """Run `vs`. What can go wrong in normal use is told in one message; anything else is a bug: a traceback."""
     from rich.markup import escape
@@ -234,53 +241,6 @@ def main() -> None:
             raise
         _console(errors=True).print(f"[red]{escape(str(failure))}[/]")
         raise SystemExit(1) from None
-
-
-def _console(*, errors: bool = False):
-    from include.local.progress import console
-
-    return console(errors=errors)
-
-
-def _instance():
-    from include.local.instance import Instance, default_home
-
-    return Instance(default_home())
-
-
-def _existing_instance():
-    instance = _instance()
-    if not instance.exists:
-        raise CommandFailed(f"There is no platform in {instance.home}. Make one with `vs up` (or `vs demo`).")
-    return instance
-
-
-def _running_instance():
-    from include.local.lifecycle import load_environment
-
-    instance = _existing_instance()
-    if not instance.postgres.is_running():
-        raise CommandFailed("The platform is down. Start it with `vs up`.")
-    load_environment(instance)
-    return instance
-
-
-def _month(text: str):
-    from include.months import Month
-
-    try:
-        return Month.parse(text)
-    except ValueError as wrong:
-        raise typer.BadParameter(str(wrong)) from wrong
-
-
-def _months(text: str):
-    from include.months import Month
-
-    try:
-        return Month.parse_range(text)
-    except ValueError as wrong:
-        raise typer.BadParameter(str(wrong)) from wrong
 
 
 if __name__ == "__main__":

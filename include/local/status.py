@@ -1,4 +1,4 @@
-"""What runs of this instance, where it listens and where its log is."""
+"""What runs of this instance, where it listens and where its log is; and what a person must look at."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from rich.table import Table
 
 from include.local.airflow import COMPONENTS, LocalAirflow
 from include.local.instance import Instance
+from include.local.lifecycle import load_environment
 from include.local.sandbox import NAME as SANDBOX
 from include.local.sandbox import LocalSandbox
+from include.warehouse.alerts import Alert, open_alerts
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,14 @@ def states_of(instance: Instance) -> list[ServiceState]:
         serving = LocalSandbox(instance).is_serving() and airflow.processes.is_running(SANDBOX)
         states.append(ServiceState(SANDBOX, "up" if serving else "down", instance.ris_url))
     return states
+
+
+def alerts_of(instance: Instance) -> list[Alert]:
+    """The open alerts, when there is a warehouse to ask."""
+    if not instance.postgres.is_running():
+        return []
+    load_environment(instance)
+    return open_alerts()
 
 
 def status_table(states: list[ServiceState], instance: Instance) -> Table:

@@ -35,6 +35,11 @@ def every_morning() -> BaseTimetable | None:
     return CronTriggerTimetable("30 8 * * *", timezone=TIMEZONE) if _schedules_on() else None
 
 
+def every_day_early() -> BaseTimetable | None:
+    """Every day at 07:30, before the outcomes come in; the months are found in the inboxes."""
+    return CronTriggerTimetable("30 7 * * *", timezone=TIMEZONE) if _schedules_on() else None
+
+
 def when(asset: Asset) -> BaseTimetable:
     """As soon as `asset` is there for a month, for that month."""
     return PartitionedAssetTimetable(asset)

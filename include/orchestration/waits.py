@@ -36,19 +36,25 @@ class Finding:
 
 
 def deliveries_complete(month: Month) -> Finding:
-    """All partners with a contract have delivered, or the last delivery day of the contracts has passed."""
+    """Every partner with a contract has delivered or is not waited for, or the contracts' last day has passed."""
     from include.contracts.checking import broken_contracts
-    from include.ingest.deliveries import delivery_deadline, partners_awaited
+    from include.ingest.deliveries import delivery_deadline, gone_on_without, partners_awaited
 
     awaited = partners_awaited(month)
     broken = ", ".join(contract.path.name for contract in broken_contracts())
     unusable = f" Broken, so not used: {broken} (`vs contract check` says why)." if broken else ""
     if not awaited:
-        return Finding(Progress.GO, f"All deliveries of {month} are there.{unusable}")
+        without = ", ".join(f"{partner} (decided by {who})" for partner, who in gone_on_without(month).items())
+        but = f", but for {without}" if without else ""
+        return Finding(Progress.GO, f"All deliveries of {month} are there{but}.{unusable}")
     deadline = delivery_deadline(month)
     if _now() >= deadline:
         return Finding(Progress.GO, f"The delivery day of {month} has passed without: {', '.join(awaited)}.{unusable}")
-    return Finding(Progress.WAIT, f"{month} waits until {deadline:%Y-%m-%d %H:%M} for: {', '.join(awaited)}.{unusable}")
+    return Finding(
+        Progress.WAIT,
+        f"{month} waits until {deadline:%Y-%m-%d %H:%M} for: {', '.join(awaited)}.{unusable} "
+        f"To go on without one: vs deliveries go-on {month} PARTNER --by NAME --reason TEXT",
+    )
 
 
 def previous_month_closed(month: Month) -> Finding:

@@ -11,25 +11,35 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from include.contracts.registry import load_contract
 from include.exchange.folders import Exchange
 from include.ingest.booking import DeliverySummary
 from include.ingest.deliveries import (
+    NothingToDecide,
+    alert_missing_partner,
     delivery_deadline,
     find_deliveries,
+    find_late_files,
+    go_on_without,
     ingest_delivery,
     open_month,
+    partner_states,
     partners_awaited,
     record_missing_partners,
 )
+from include.ingest.reading import read_delivery
 from include.months import Month
 from include.settings import PROJECT_ROOT, Role
+from include.warehouse.alerts import open_alerts
 from include.warehouse.connection import connect
+from include.warehouse.dbt import build_stage
 from tests.fixtures.deliveries import DRINKWATER, FORMATS, STADSENERGIE, WOONBEDRIJF, ZORGPLUS, PartnerFormat, Row
 from tests.integration.dying_ingest import POINTS
 
@@ -77,7 +87,7 @@ def put(form: PartnerFormat, month: Month, data: bytes, sequence: str = "") -> s
 
 def content(form: PartnerFormat, month: Month, rows: list[Row] | None = None) -> bytes:
     """A good delivery whose references belong to this month, so that no two tests deliver the same bytes."""
-    rows = form.good_rows(ROWS) if rows is None else rows
+    rows = form.in_month(form.good_rows(ROWS) if rows is None else rows, month)
     return form.write([row | {form.reference: f"{month.compact}-{row[form.reference]}"} for row in rows])
 
 
@@ -152,10 +162,10 @@ def test_partners_come_from_the_contracts(month: Month) -> None:
 
 
 def test_a_signal_has_the_same_id_in_every_delivery_and_another_in_another_month(month: Month) -> None:
-    rows = WOONBEDRIJF.good_rows(3)
+    rows_of_june = WOONBEDRIJF.good_rows(3)
     ids = []
     for one, sequence in ((month, ""), (month, "_02"), (next(_months), "")):
-        rows = [row | {"Achterstand": f"{200 + len(ids)},00"} for row in rows]
+        rows = WOONBEDRIJF.in_month([row | {"Achterstand": f"{200 + len(ids)},00"} for row in rows_of_june], one)
         summary = ingest_delivery(put(WOONBEDRIJF, one, WOONBEDRIJF.write(rows), sequence), one)
         found = rows_of(
             "select signal_id from landing.signals where delivery_id = %s order by line_number", summary.delivery_id
@@ -475,13 +485,182 @@ def test_a_refused_file_that_comes_again_unchanged_is_recorded_as_such(month: Mo
     ]
 
 
-def test_a_delivery_for_a_closed_month_is_kept_and_flagged_late(month: Month) -> None:
+# -- late: after the month was closed ----------------------------------------------------------------------------------
+
+
+def close(month: Month) -> None:
     with connect(Role.EXPORTER) as connection:
         connection.execute(
             "insert into ops.closure_ledger values (%s, 1, 'b', 'coordinator', 0, 0, 0, 0, 0, 'hash')", (str(month),)
         )
-    summary = ingest_delivery(put(ZORGPLUS, month, content(ZORGPLUS, month)), month)
+
+
+def test_a_file_of_a_closed_month_enters_the_next_open_month_as_late(month: Month, warehouse: Path) -> None:
+    following = next(_months)
+    open_month(following)
+    close(month)
+    data = content(ZORGPLUS, month)
+    path = put(ZORGPLUS, month, data)
+    assert find_deliveries(month) == []
+    assert find_deliveries(following) == [path]
+    assert "zorgplus" in partners_awaited(following)
+    summary = ingest_delivery(path, following)
     assert (summary.status, summary.is_late, summary.rows_loaded) == ("loaded", True, ROWS)
+    assert (summary.named_month, summary.signal_month) == (str(month), str(following))
+    assert rows_of(
+        "select named_month, signal_month, is_late from ops.deliveries where delivery_id = %s", summary.delivery_id
+    ) == [(str(month), str(following), True)]
+    assert rows_of(
+        "select distinct signal_month, flags from landing.signals where delivery_id = %s", summary.delivery_id
+    ) == [(str(following), ["late"])]
+    assert tables_of(month)["signals"] == tables_of(month)["raw_rows"] == []
+    receipt = receipt_of(summary)
+    assert (receipt["named_month"], receipt["signal_month"], receipt["is_late"]) == (str(month), str(following), True)
+    assert f"telt mee in {following}" in receipt["message"]
+    assert (warehouse / f"archive/{following}/{Path(path).name}").read_bytes() == data
+    # it is not the following month's own delivery
+    assert "zorgplus" in partners_awaited(following)
+    assert "zorgplus" in record_missing_partners(following)
+    # the same bytes again are a no-op, as ever
+    assert ingest_delivery(put(ZORGPLUS, month, data), following).status == "unchanged"
+
+
+def test_a_month_whose_closures_are_on_their_way_takes_nothing_in(month: Month) -> None:
+    following = next(_months)
+    with connect(Role.EXPORTER) as connection:
+        connection.execute(
+            "insert into ops.closure_batches (batch_id, signal_month, version, approved_by, items, state)"
+            " values (%s, %s, 1, 'coordinator', 1, 'prepared')",
+            (f"batch_{month}", str(month)),
+        )
+    summary = ingest_delivery(put(ZORGPLUS, month, content(ZORGPLUS, month)), month)
+    assert (summary.signal_month, summary.is_late) == (str(following), True)
+
+
+def test_a_late_file_never_opens_an_empty_month_of_long_ago(month: Month) -> None:
+    closed, following = next(_months), next(_months)
+    close(closed)  # nobody delivered in `month`, so it was never closed; later months are not kept waiting for it
+    summary = ingest_delivery(put(DRINKWATER, month, content(DRINKWATER, month)), following)
+    assert (summary.named_month, summary.signal_month, summary.is_late) == (str(month), str(following), True)
+
+
+def test_who_was_missing_in_a_closed_month_stays_on_record(month: Month) -> None:
+    following = next(_months)
+    missing = record_missing_partners(month)
+    assert "woonbedrijf" in missing
+    close(month)
+    ingest_delivery(put(WOONBEDRIJF, month, content(WOONBEDRIJF, month)), following)
+    assert record_missing_partners(month) == missing
+
+
+def test_the_daily_look_finds_what_no_month_waits_for_any_more(month: Month) -> None:
+    following = next(_months)
+    for one in (month, following):
+        open_month(one)
+    close(month)
+    late, regular = (put(ZORGPLUS, one, content(ZORGPLUS, one), "_02") for one in (month, following))
+    stray = "inbox/zorgplus/signalen.csv"
+    Exchange.from_settings().write(stray, b"a")
+    before, after = (delivery_deadline(following) + timedelta(seconds=seconds) for seconds in (-1, 1))
+    assert {path for path, one in find_late_files(before) if one == following} == set()
+    assert dict(find_late_files(after)) == {late: following, regular: following, stray: following}
+
+
+# -- a partner that does not deliver ----------------------------------------------------------------------------------
+
+
+def test_a_missing_partner_is_an_alert_until_it_delivers(month: Month, caplog: pytest.LogCaptureFixture) -> None:
+    def alerts() -> set[str]:
+        return {alert.subject for alert in open_alerts() if alert.signal_month == str(month)}
+
+    put(ZORGPLUS, month, content(ZORGPLUS, month))
+    for path in find_deliveries(month):
+        ingest_delivery(path, month)
+    with caplog.at_level("WARNING"):
+        for partner in record_missing_partners(month):
+            alert_missing_partner(month, partner)
+            alert_missing_partner(month, partner)
+    assert alerts() == {"drinkwater_zh", "stadsenergie", "woonbedrijf"}
+    assert [record.message for record in caplog.records if f"drinkwater_zh did not deliver {month}" in record.message]
+    assert len([record for record in caplog.records if "did not deliver" in record.message]) == 3
+    ingest_delivery(put(WOONBEDRIJF, month, content(WOONBEDRIJF, month)), month)
+    record_missing_partners(month)
+    assert alerts() == {"drinkwater_zh", "stadsenergie"}
+    alert_missing_partner(month, "woonbedrijf")
+    assert alerts() == {"drinkwater_zh", "stadsenergie"}
+
+
+def test_a_person_may_go_on_without_a_partner(month: Month) -> None:
+    with pytest.raises(NothingToDecide, match="no partner"):
+        go_on_without(month, "gasbedrijf", "M. Coordinator", "failliet")
+    with pytest.raises(NothingToDecide, match="name of who decides"):
+        go_on_without(month, "zorgplus", " ", "storing")
+    go_on_without(month, "zorgplus", "M. Coordinator", "storing bij de verzekeraar")
+    assert "zorgplus" not in partners_awaited(month)
+    assert rows_of(
+        "select decided_by, reason from ops.missing_decisions where signal_month = %s and partner = 'zorgplus'",
+        str(month),
+    ) == [("M. Coordinator", "storing bij de verzekeraar")]
+    with pytest.raises(NothingToDecide, match="does not wait"):
+        go_on_without(month, "zorgplus", "iemand anders", "nog eens")
+    assert "zorgplus" in record_missing_partners(month)
+    alert_missing_partner(month, "zorgplus")
+    (alert,) = [one for one in open_alerts() if one.signal_month == str(month)]
+    assert "M. Coordinator went on without it" in alert.message
+    states = {one.partner: one.state for one in partner_states(month)}
+    assert states["zorgplus"] == "gone on without (decided by M. Coordinator)"
+    assert states["woonbedrijf"] == "missing"
+    for form in FORMATS[:2]:
+        put(form, month, content(form, month))
+    states = {one.partner: one.state for one in partner_states(month)}
+    assert states["woonbedrijf"] == "in the inbox"
+
+
+# -- rows of another month ---------------------------------------------------------------------------------------------
+
+
+def test_a_file_with_the_rows_of_another_month_is_refused_and_says_which(month: Month) -> None:
+    rows = DRINKWATER.in_month(DRINKWATER.good_rows(ROWS), month.previous)
+    summary = ingest_delivery(put(DRINKWATER, month, DRINKWATER.write(rows)), month)
+    assert (summary.status, summary.reason_code) == ("rejected", "file_threshold")
+    assert f"{ROWS} rows are of {month.previous} and the file is named after {month}" in str(summary.reason_detail)
+
+
+@pytest.mark.parametrize(
+    ("day", "is_good"), [("15-04-2031", False), ("16-04-2031", True), ("31-05-2031", True), ("01-06-2031", False)]
+)
+def test_a_row_of_another_month_is_quarantined(day: str, is_good: bool, month: Month) -> None:
+    may = Month.parse("2031-05")
+    rows = WOONBEDRIJF.in_month(WOONBEDRIJF.good_rows(ROWS), may)
+    rows[3] |= {"Signaaldatum": day, "Relatienummer": f"row of {day}"}
+    judged = read_delivery(load_contract("woonbedrijf"), "woonbedrijf_203105.csv", WOONBEDRIJF.write(rows))
+    held = list(zip(judged.quarantined["line_number"], judged.quarantined["reasons"], strict=True))
+    assert held == ([] if is_good else [(5, ("signal_month_mismatch",))])
+
+
+# -- corrections and second deliveries, in any order -------------------------------------------------------------------
+
+
+def test_whatever_the_order_of_arrival_the_newest_delivery_wins_and_all_is_kept(month: Month) -> None:
+    """Two sequences and a late file with the same references, in all orders: the same signal wins each time."""
+    build_stage("foundation")
+    amounts = {"regular": "1.00", "second": "2.00", "late": "3.00"}
+    for order in itertools.permutations(amounts):
+        before, now = next(_months), next(_months)
+        close(before)
+        for kind in order:
+            rows = ZORGPLUS.in_month(ZORGPLUS.good_rows(3), before if kind == "late" else now)
+            rows = [row | {"arrears_amount": amounts[kind]} for row in rows]
+            sequence = "_02" if kind == "second" else ""
+            named = before if kind == "late" else now
+            summary = ingest_delivery(put(ZORGPLUS, named, ZORGPLUS.write(rows), sequence), now)
+            assert (summary.status, summary.rows_loaded, summary.signal_month) == ("loaded", 3, str(now))
+        assert rows_of("select count(*) from landing.signals where signal_month = %s", str(now)) == [(9,)]
+        with connect(Role.TRANSFORMER) as connection:
+            winners = connection.execute(
+                "select arrears_eur::text, flags from staging.stg_signals where signal_month = %s", (str(now),)
+            ).fetchall()
+        assert winners == [("2.00", "")] * 3
 
 
 def test_unfinished_files_and_files_of_other_months_are_left_alone(month: Month, warehouse: Path) -> None:

@@ -1,5 +1,6 @@
 -- One row per signal of a month. A later delivery corrects an earlier one: the highest sequence wins, then the last
--- received. Conditions on signal_month reach the table's index through the window, so a month costs a month.
+-- received. A late row (of a month that was over) that has the reference of a regular one is the older word of the two:
+-- the delivery of the later month wins. Conditions on signal_month reach the table's index through the window, so a month costs a month.
 with landed as (
     select
         signals.*,
@@ -9,7 +10,11 @@ with landed as (
             over (partition by signals.signal_month, signals.signal_id) as first_received_at,
         row_number() over (
             partition by signals.signal_month, signals.signal_id
-            order by deliveries.sequence desc nulls last, deliveries.received_at desc, signals.delivery_id, signals.line_number
+            order by
+                coalesce(deliveries.named_month, deliveries.signal_month) desc,
+                deliveries.sequence desc nulls last,
+                deliveries.received_at desc,
+                signals.delivery_id, signals.line_number
         ) as newest_first
     from {{ source('landing', 'signals') }} as signals
     inner join {{ source('ops', 'deliveries') }} as deliveries on deliveries.delivery_id = signals.delivery_id
