@@ -79,7 +79,8 @@ def write(inbound: Path, document: Document) -> None:
 
 
 def old_rows(month: Month, count: int = 3) -> list[Row]:
-    return [row | {"client_ref": f"{month.compact}-{row['client_ref']}"} for row in ZORGPLUS.good_rows(count)]
+    rows = ZORGPLUS.in_month(ZORGPLUS.good_rows(count), month)
+    return [row | {"client_ref": f"{month.compact}-{row['client_ref']}"} for row in rows]
 
 
 def new_rows(month: Month, count: int = 3) -> list[Row]:
@@ -178,7 +179,8 @@ def test_a_broken_contract_keeps_nobody_else_waiting(broken: str, month: Month, 
     exchange = Exchange.from_settings()
     waiting = ZORGPLUS.inbox(ZORGPLUS.file_name(month.compact))
     exchange.write(waiting, csv_bytes(old_rows(month), delimiter=",", encoding="utf-8"))
-    rows = [row | {"Relatienummer": f"{month.compact}-{row['Relatienummer']}"} for row in WOONBEDRIJF.good_rows(4)]
+    rows = WOONBEDRIJF.in_month(WOONBEDRIJF.good_rows(4), month)
+    rows = [row | {"Relatienummer": f"{month.compact}-{row['Relatienummer']}"} for row in rows]
     other = WOONBEDRIJF.inbox(WOONBEDRIJF.file_name(month.compact))
     exchange.write(other, WOONBEDRIJF.write(rows))
 
