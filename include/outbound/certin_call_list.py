@@ -1,9 +1,10 @@
 """The call list to Certin (interfaces §5): every call record goes out once, ever.
 
 Rule: the first file of a month holds the whole list, a later one only what is new; records that went out before and are
-no longer on the list are `withdrawn` in the manifest. A withdrawn record never goes out again. Nothing new and nothing
-withdrawn is no file. `ops.call_records` gets its row in the same transaction as the ledger's `prepared`: it is what
-Certin bills and what RIS may report about.
+no longer on the list, or whose person is not to be approached any more, are `withdrawn` in the manifest, unless they
+were called already. A withdrawn record never goes out again. Nothing new and nothing withdrawn is no file.
+`ops.call_records` gets its row in the same transaction as the ledger's `prepared`: it is what Certin bills and what RIS
+may report about.
 """
 
 from __future__ import annotations
@@ -52,7 +53,11 @@ def _draft(connection: psycopg.Connection, month: Month, contract: Contract) -> 
         return None
     new = _rows(
         connection, contract, month,
-        sql.SQL("not exists (select from ops.call_records as known where known.call_record_id = list.call_record_id)"),
+        sql.SQL(
+            "not exists (select from ops.call_records as known where known.call_record_id = list.call_record_id) "
+            "and not exists (select from intermediate.int_calls__suppressed as suppressed "
+            "where suppressed.signal_month = list.signal_month and suppressed.call_record_id = list.call_record_id)"
+        ),
     )  # fmt: skip
     withdrawn = [
         call_record_id
@@ -60,9 +65,19 @@ def _draft(connection: psycopg.Connection, month: Month, contract: Contract) -> 
             """
             select known.call_record_id from ops.call_records as known
             where known.signal_month = %s and known.withdrawn_in_sequence is null
+                -- who has been called cannot be called back from it: that record is done, and billed
                 and not exists (
-                    select from outbound.out_certin_call_list as list
-                    where list.signal_month = known.signal_month and list.call_record_id = known.call_record_id
+                    select from staging.stg_ris_outcomes as done where done.call_record_id = known.call_record_id
+                )
+                and (
+                    not exists (
+                        select from outbound.out_certin_call_list as list
+                        where list.signal_month = known.signal_month and list.call_record_id = known.call_record_id
+                    )
+                    or known.call_record_id in (
+                        select suppressed.call_record_id from intermediate.int_calls__suppressed as suppressed
+                        where suppressed.signal_month = known.signal_month
+                    )
                 )
             order by 1
             """,

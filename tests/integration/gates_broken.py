@@ -310,6 +310,16 @@ BREAKS = (
         (SIGNALS,),
         (one(SIGNALS, "status = 'Inwoner is overleden'", f"case_id in (select case_id from {LIST})"),),
     ),
+    Break(
+        "G5",
+        "suppressed_not_on_list",
+        ("ops.suppressions",),
+        (
+            "insert into ops.suppressions (ground, person_ids, valid_from, recorded_by)"
+            f" select 'objection', array[person_id], '2024-06-20', 'test' from {PERSONS}"
+            f" where call_record_id in (select call_record_id from {LIST}) limit 1",
+        ),
+    ),
     Break("G5", "call_period_in_month", (LIST,), (one(LIST, "call_until = '2024-07-01'"),)),
     Break("G5", "at_most_seven_attempts", (LIST,), (one(LIST, "max_attempts = 8"),)),
     Break(

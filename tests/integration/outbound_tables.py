@@ -43,6 +43,11 @@ _BY_CONTRACT = {
 def create_outbound_tables() -> None:
     """All of them, empty, owned by the role dbt has."""
     with connect(Role.TRANSFORMER) as connection:
+        connection.execute("create table if not exists staging.stg_ris_outcomes (call_record_id text)")
+        connection.execute(
+            "create table if not exists intermediate.int_calls__suppressed (signal_month text, call_record_id text);"
+            "grant select on intermediate.int_calls__suppressed to vs_exporter"
+        )
         for name, columns in _OTHER_COLUMNS.items():
             connection.execute(f"create table if not exists outbound.{name} ({columns})")
         for name, (contract, table) in _BY_CONTRACT.items():

@@ -156,6 +156,33 @@ def test_a_withdrawn_record_never_goes_out_again(month: Month, outbox: Path) -> 
     assert handed_over(month) == [(f"call_{_key(month, 1):020d}", 1, 2), (f"call_{_key(month, 2):020d}", 1, None)]
 
 
+def test_who_objects_between_approval_and_delivery_is_left_off_and_withdrawn(month: Month, outbox: Path) -> None:
+    on_the_list(month, 1, 2, 3)
+    deliver_call_list(month)
+    on_the_list(month, 1, 2, 3, 4, 5)
+    with connect(Role.TRANSFORMER) as connection:
+        for number in (2, 4):
+            connection.execute(
+                "insert into intermediate.int_calls__suppressed values (%s, %s)",
+                (str(month), f"call_{_key(month, number):020d}"),
+            )
+    deliver_call_list(month)
+    second = files(outbox, month)[1]
+    assert [row["call_record_id"] for row in rows_of(second)] == [f"call_{_key(month, 5):020d}"]
+    assert manifest_of(second)["withdrawn"] == [f"call_{_key(month, 2):020d}"]
+    assert deliver_call_list(month).sequence is None
+
+
+def test_a_record_that_was_called_is_done_and_not_withdrawn(month: Month, outbox: Path) -> None:
+    on_the_list(month, 1, 2)
+    deliver_call_list(month)
+    with connect(Role.TRANSFORMER) as connection:
+        connection.execute("insert into staging.stg_ris_outcomes values (%s)", (f"call_{_key(month, 1):020d}",))
+    on_the_list(month)
+    deliver_call_list(month)
+    assert manifest_of(files(outbox, month)[1])["withdrawn"] == [f"call_{_key(month, 2):020d}"]
+
+
 def test_an_empty_list_is_no_file(month: Month, outbox: Path) -> None:
     on_the_list(month)
     assert deliver_call_list(month).sequence is None

@@ -77,8 +77,8 @@ same_arrears as (
     order by found.signal_id, found.signal_month desc, found.signal_on desc, found.earlier_signal_id
 ),
 
-suppressions as (
-    select earlier.signal_id, array_agg(distinct consequences.rule_id) as rule_ids
+suppressing_outcomes as (
+    select earlier.signal_id, consequences.rule_id
     from earlier_of_person as earlier
     inner join {{ ref('stg_ris_outcomes') }} as outcomes on outcomes.call_record_id = earlier.call_record_id
     inner join {{ ref('outcome_consequences') }} as consequences
@@ -89,7 +89,16 @@ suppressions as (
         and earlier.signal_month >= to_char(
             {{ month_start() }} - make_interval(months => consequences.lookback_months), 'YYYY-MM'
         )
-    group by earlier.signal_id
+),
+
+suppressions as (
+    select found.signal_id, array_agg(distinct found.rule_id) as rule_ids
+    from (
+        select signal_id, rule_id from {{ ref('int_signals__suppressed') }} where signal_month = {{ month() }}
+        union all
+        select signal_id, rule_id from suppressing_outcomes
+    ) as found
+    group by found.signal_id
 ),
 
 -- every rule of the signal's day, asked in order; the first yes is the verdict
