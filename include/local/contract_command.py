@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from include.local.terminal import CommandFailed, console
+
 app = typer.Typer(no_args_is_help=True, help="Check, compare, release and compile the data contracts.")
 
 ContractArgument = Annotated[
@@ -36,7 +38,7 @@ def check(
     if file is None:
         _check_folder()
         return
-    path, out = _contract_file(file), _console()
+    path, out = _contract_file(file), console()
     problems = problems_in(path)
     show_problems(out, path, problems)
     is_usable = all(problem.is_advice for problem in problems)
@@ -61,10 +63,10 @@ def _check_folder() -> None:
     from include.local.contract_report import show_folder, show_problems
 
     checked = [(path, problems_in(path)) for path in sorted(contracts_folder().glob("*/*.odcs.yaml"))]
-    show_folder(_console(), checked)
+    show_folder(console(), checked)
     for path, problems in checked:
         if problems:
-            show_problems(_console(), path, problems)
+            show_problems(console(), path, problems)
     if any(not problem.is_advice for _, problems in checked for problem in problems):
         raise typer.Exit(1)
 
@@ -87,6 +89,67 @@ def _tried(path: Path, sample: Path):
         return None
 
 
+@app.command()
+def diff(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="a contract file or name")],
+    new: Annotated[
+        str | None, typer.Argument(metavar="NEW", help="a contract file or name; without it, OLD since its release")
+    ] = None,
+) -> None:
+    """Show every change from OLD to NEW with its class. The exit code is 1 when a breaking one has no new major."""
+    from include.contracts.comparison import compare
+    from include.contracts.registry import ContractProblem
+    from include.contracts.releases import document_in, released_document
+    from include.local.contract_report import show_changes
+
+    path = _contract_file(old)
+    try:
+        if new is None:
+            reference = path.name.removesuffix(".odcs.yaml")
+            before, after = released_document(reference), document_in(path)
+            if before is None:
+                raise CommandFailed(f"{reference} was not released yet: there is nothing to compare it with.")
+        else:
+            before, after = document_in(path), document_in(_contract_file(new))
+        changes = compare(before, after)
+    except ContractProblem as problem:
+        raise CommandFailed(str(problem)) from problem
+    if not show_changes(console(), before, after, changes):
+        raise typer.Exit(1)
+
+
+@app.command()
+def release(
+    names: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="default: all that changed")] = None,
+    check: Annotated[bool, typer.Option("--check", help="write nothing; exit code 1 when something changed")] = False,
+) -> None:
+    """Make the changed contracts what is promised from now on, under a new version; refuses a breaking change."""
+    from include.contracts.registry import ContractProblem
+    from include.contracts.releases import release as make_release
+    from include.contracts.releases import unsettled
+
+    out = console()
+    try:
+        if check:
+            waiting = unsettled()
+            for standing in waiting:
+                out.print(str(standing), markup=False)
+            if waiting:
+                raise CommandFailed(f"{len(waiting)} contract(s) are not as they were released.")
+            out.print("Every contract is as it was released.")
+            return
+        references = [_contract_file(name).name.removesuffix(".odcs.yaml") for name in names or ()]
+        done = make_release(references)
+    except ContractProblem as problem:
+        raise CommandFailed(str(problem)) from problem
+    for standing in done:
+        was = f"{standing.released} → " if standing.released else ""
+        what = standing.level.word if standing.changes else "new"
+        out.print(f"{standing.reference}: released {was}{standing.next_version} ({what})", markup=False)
+    told = "Now `vs contract generate`: what is made from them may change." if done else "Nothing changed."
+    out.print(told, markup=False)
+
+
 def _contract_file(named: str) -> Path:
     """The file that is meant: a path, or the name of a contract of the platform."""
     from include.contracts.registry import ContractProblem, load_contract
@@ -98,9 +161,3 @@ def _contract_file(named: str) -> Path:
         return load_contract(named).path
     except (ContractProblem, ValueError) as problem:
         raise typer.BadParameter(f"there is no file {named}, and no contract of that name") from problem
-
-
-def _console():
-    from include.local.progress import console
-
-    return console()

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from include.contracts.checking import Problem
-from include.contracts.registry import Contract
+from include.contracts.comparison import Change, Level, heaviest
 from include.ingest.trial import ABSENT, KEPT, MISSING, UNKNOWN, Reason, Trial, form_of
 
 LINES_SHOWN = 12
 _DIGIT = re.compile(r"\d")
+LEVEL_COLOURS = {Level.BREAKING: "red", Level.COMPATIBLE: "yellow", Level.DOCUMENTATION: "dim"}
 COLOURS = {MISSING: "red", UNKNOWN: "yellow", ABSENT: "dim", KEPT: "dim"}
 
 
@@ -129,10 +131,28 @@ def _show_verdict(out: Console, trial: Trial) -> None:
         )
 
 
-def show_kind(out: Console, contract: Contract) -> None:
-    out.print(
-        f"[bold]{escape(contract.title)}[/] · {contract.reference} {contract.version} ({escape(contract.status)})"
-    )
+def show_changes(out: Console, old: Mapping[str, Any], new: Mapping[str, Any], changes: Sequence[Change]) -> bool:
+    """Every change with its class, and which version it asks for; False when that is a new major and it is not one."""
+    before, after = (f"{document.get('id')} {document.get('version')}" for document in (old, new))
+    if not changes:
+        out.print(f"[green]✓[/] {escape(before)} and {escape(after)} say the same")
+        return True
+    table = _table("class", "for", "place", "change", "old", "new", title=f"{escape(before)} → {escape(after)}")
+    for change in changes:
+        words = (change.whom, change.place, change.says, change.old, change.new)
+        table.add_row(f"[{LEVEL_COLOURS[change.level]}]{change.level.word}[/]", *map(escape, words))
+    out.print(table)
+    is_new_major = str(old.get("version")).split(".")[0] != str(new.get("version")).split(".")[0]
+    level = heaviest(changes)
+    if is_new_major:
+        out.print(f"[green]✓[/] {level.word}, and it is another major")
+        return True
+    if level is Level.BREAKING:
+        out.print("[red]✗ Breaking[/]: this needs a new major, in a file of its own beside the old one")
+        return False
+    asks = "minor" if level is Level.COMPATIBLE else "patch"
+    out.print(f"[green]✓[/] {level.word}: a new {asks} version (vs contract release sets it)")
+    return True
 
 
 def _table(*headings: str, right: Sequence[str] = (), title: str | None = None) -> Table:

@@ -16,9 +16,9 @@ from tests.fixtures.deliveries import DRINKWATER, STADSENERGIE, ZORGPLUS, Partne
 VS = Path(sys.executable).parent / "vs"
 
 
-def vs(*arguments: object, columns: int | None = None) -> tuple[int, str]:
+def vs(*arguments: object, columns: int | None = None, **settings: str) -> tuple[int, str]:
     """Exit code and output, in an environment that knows no platform."""
-    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    environment = settings | {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     if columns:
         environment |= {"COLUMNS": str(columns), "FORCE_COLOR": "1"}
     done = subprocess.run(
