@@ -10,12 +10,14 @@ complete, and written under a name nobody reads before it gets its own.
 from __future__ import annotations
 
 import hashlib
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from include.settings import Settings
 
@@ -24,6 +26,7 @@ UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")
 SETTLED_AFTER_SECONDS = 5.0
 SECOND_LOOK_AFTER_SECONDS = 0.5
 PIECE_BYTES = 4 * 1024 * 1024
+MOST_IN_MEMORY_BYTES = 32 * 1024 * 1024
 
 
 class OutsideTheExchange(ValueError):
@@ -127,6 +130,22 @@ class Exchange:
                 plain.update(piece)
                 salted.update(piece)
         return plain.hexdigest(), salted.hexdigest()
+
+    @contextmanager
+    def copy_at_hand(self, path: str, salt: bytes) -> Iterator[tuple[BinaryIO, str, str]]:
+        """A copy of the file that nobody else can change or see, with its digests as `digests` gives them.
+
+        It is fetched once, however often it is read, and lies in memory or, when it is large, in a file without name.
+        """
+        plain, salted = hashlib.sha256(), hashlib.sha256(salt)
+        with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY_BYTES) as copy:
+            with self._place[0].open(self._at(path), "rb") as file:
+                while piece := file.read(PIECE_BYTES):
+                    plain.update(piece)
+                    salted.update(piece)
+                    copy.write(piece)
+            copy.seek(0)
+            yield cast("BinaryIO", copy), plain.hexdigest(), salted.hexdigest()
 
     def write(self, path: str, data: bytes) -> None:
         """Write the file so that it appears at once and whole."""

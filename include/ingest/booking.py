@@ -6,27 +6,32 @@ archive follow it. So there is no moment at which a killed process leaves half a
   after the commit    everything is there, the file is still in the inbox, the next run recognises it and finishes.
 A file whose very bytes are known is recorded (`ops.repeated_deliveries`) and changes nothing; a file that was refused
 is judged again when it comes again, because its contract or its name may have been repaired.
+A file is judged part by part, and a part is written while the next one is judged; whether too many rows are bad shows
+at the end, and takes everything back.
 Reason: "was this delivery loaded?" must have one answer at any time, for anybody who looks.
 """
 
 from __future__ import annotations
 
-import gc
 import hashlib
+import itertools
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
+from typing import BinaryIO
 
 import psycopg
 
 from include.contracts.registry import Contract, FileName
 from include.exchange.folders import Exchange
 from include.ingest import landing
-from include.ingest.opening import FILE_HEADER, too_large
-from include.ingest.reading import JudgedDelivery, Rejection, read_delivery, rejected
+from include.ingest.findings import Findings
+from include.ingest.opening import FILE_HEADER, FileRefused, too_large
+from include.ingest.reading import JudgedDelivery, Rejection, flagged, judge_parts, too_many_bad_rows
 from include.ingest.receipts import receipt, receipt_path
 from include.ingest.receiving import receiving_month
 from include.months import Month
@@ -36,6 +41,7 @@ from include.warehouse.connection import connect
 logger = logging.getLogger(__name__)
 
 FILE_NAME = "file_name"
+LATE = "late"
 LOADED, REJECTED, UNCHANGED = "loaded", "rejected", "unchanged"
 
 WriteRows = Callable[[psycopg.Connection, JudgedDelivery, str, Month], int]
@@ -92,21 +98,36 @@ class Arrival:
         return self.named is not None and self.named.month != self.month
 
 
+@dataclass(frozen=True)
+class _Delivered:
+    """A delivery at hand: its fingerprint, and its judged parts or why there are none."""
+
+    sha256: str
+    delivery_id: str
+    rejection: Rejection | None
+    parts: Iterable[JudgedDelivery] = ()
+
+    @property
+    def is_opened(self) -> bool:
+        """False when its name was enough to refuse it."""
+        return self.rejection is None or self.rejection.code != FILE_NAME
+
+
 def take_in(
     exchange: Exchange,
     arrival: Arrival,
     write_rows: WriteRows,
     review: Review | None = None,
 ) -> DeliverySummary:
-    """Book one file; safe to run again at any point. A bad file is a result, not an error."""
+    """Book one file; safe to run again at any point. A bad file is a result, not an error.
+
+    `write_rows` and `review` get the delivery part by part.
+    """
     if not exchange.exists(arrival.path):
         return _booked_before(arrival)
-    with _collector_paused():
-        judged, sha256, delivery_id = _judge(exchange, arrival, review)
-        summary = _book(exchange, arrival, judged, sha256, delivery_id, write_rows)
-    exchange.write(
-        summary.receipt, receipt(_for_sender(summary, sha256), judged if summary.status != UNCHANGED else None)
-    )
+    with _delivered(exchange, arrival, review) as delivered:
+        summary, findings = _book(exchange, arrival, delivered, write_rows)
+    exchange.write(summary.receipt, receipt(_for_sender(summary, delivered.sha256), findings))
     exchange.move(arrival.path, summary.archived_as)
     logger.info(
         "%s of %s: %s (%s in file, %s loaded, %s quarantined, %s duplicate)",
@@ -117,50 +138,46 @@ def take_in(
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Millions of small texts and no cycles: searching them for garbage costs a third of the time and finds none."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def _judge(exchange: Exchange, arrival: Arrival, review: Review | None) -> tuple[JudgedDelivery | None, str, str]:
-    """The verdicts (None when nothing but the name was looked at), the fingerprint of the bytes, the delivery's id."""
-    contract = arrival.contract
-    if contract is None or arrival.named is None or exchange.size(arrival.path) > contract.format.max_bytes:
-        # nobody reads these rows: the fingerprint is taken while the file streams by, however large it is
-        sha256, salted = exchange.digests(arrival.path, _salt(arrival))
-        return _unread(arrival), sha256, _delivery_id(salted)
-    data = exchange.read(arrival.path)
-    judged = _told_besides(arrival, read_delivery(contract, arrival.file_name, data))
-    if review is not None and judged.is_accepted:
-        judged = review(judged, arrival.month)
-    sha256, salted = hashlib.sha256(data).hexdigest(), hashlib.sha256(_salt(arrival) + data).hexdigest()
-    if judged.is_accepted and not judged.rows_in_file:
-        # a file without rows looks the same every month and is a delivery of each
-        salted = hashlib.sha256(f"{salted}|{arrival.month}".encode()).hexdigest()
-    return judged, sha256, _delivery_id(salted)
-
-
-def _told_besides(arrival: Arrival, judged: JudgedDelivery) -> JudgedDelivery:
-    """A refusal of the header names the other versions of the contract that do not fit either."""
-    refusal = judged.rejection
-    if refusal is None or refusal.code != FILE_HEADER or not arrival.besides:
-        return judged
-    return replace(judged, rejection=Rejection(refusal.code, f"{refusal.detail}; {arrival.besides}"))
-
-
-def _unread(arrival: Arrival) -> JudgedDelivery | None:
-    """What is said about a file that is not opened: None when its name was enough to refuse it."""
-    contract = arrival.contract
+def _delivered(exchange: Exchange, arrival: Arrival, review: Review | None) -> Iterator[_Delivered]:
+    """The file with its fingerprint; opened as far as its first part."""
+    contract, salt = arrival.contract, _salt(arrival)
     if contract is None or arrival.named is None:
-        return None
-    refusal = too_large(contract)
-    return rejected(contract, arrival.file_name, Rejection(refusal.code, refusal.detail))
+        yield _Delivered(*_fingerprints(exchange, arrival), _name_refused(arrival))
+        return
+    if exchange.size(arrival.path) > contract.format.max_bytes:
+        yield _Delivered(*_fingerprints(exchange, arrival), _refused(arrival, too_large(contract)))
+        return
+    # what is judged is what was fingerprinted, whatever happens in the inbox meanwhile
+    with exchange.copy_at_hand(arrival.path, salt) as (file, sha256, salted):
+        parts = _judged_parts(arrival, contract, file, review)
+        try:
+            first = next(parts)
+        except FileRefused as refusal:
+            yield _Delivered(sha256, _delivery_id(salted), _refused(arrival, refusal))
+            return
+        if not first.rows_in_file:
+            # a file without rows looks the same every month and is a delivery of each
+            salted = hashlib.sha256(f"{salted}|{arrival.month}".encode()).hexdigest()
+        yield _Delivered(sha256, _delivery_id(salted), None, itertools.chain([first], parts))
+
+
+def _fingerprints(exchange: Exchange, arrival: Arrival) -> tuple[str, str]:
+    """Of a file whose rows nobody reads: taken while it streams by, however large it is."""
+    sha256, salted = exchange.digests(arrival.path, _salt(arrival))
+    return sha256, _delivery_id(salted)
+
+
+def _judged_parts(
+    arrival: Arrival, contract: Contract, file: BinaryIO, review: Review | None
+) -> Iterator[JudgedDelivery]:
+    for part in judge_parts(contract, arrival.file_name, file):
+        yield review(part, arrival.month) if review else part
+
+
+def _refused(arrival: Arrival, refusal: FileRefused) -> Rejection:
+    """The refusal; one of the header names the other versions of the contract that do not fit either."""
+    is_told_besides = refusal.code == FILE_HEADER and arrival.besides
+    return Rejection(refusal.code, f"{refusal.detail}; {arrival.besides}" if is_told_besides else refusal.detail)
 
 
 def _salt(arrival: Arrival) -> bytes:
@@ -172,9 +189,7 @@ def _delivery_id(digest: str) -> str:
     return f"dlv_{digest[:20]}"
 
 
-def _rejection(arrival: Arrival, judged: JudgedDelivery | None) -> Rejection | None:
-    if judged is not None:
-        return judged.rejection
+def _name_refused(arrival: Arrival) -> Rejection:
     if arrival.contract is None and arrival.besides:
         return Rejection(FILE_NAME, f"{arrival.besides}; mend validFrom or validTo, or rename the file")
     if arrival.contract is None:
@@ -185,42 +200,91 @@ def _rejection(arrival: Arrival, judged: JudgedDelivery | None) -> Rejection | N
 
 
 def _book(
-    exchange: Exchange,
-    arrival: Arrival,
-    judged: JudgedDelivery | None,
-    sha256: str,
-    delivery_id: str,
-    write_rows: WriteRows,
-) -> DeliverySummary:
+    exchange: Exchange, arrival: Arrival, delivered: _Delivered, write_rows: WriteRows
+) -> tuple[DeliverySummary, Findings | None]:
+    """The delivery in the books, and what was found in it (None when its rows were not looked at, or before)."""
+    delivery_id = delivered.delivery_id
     with connect(Role.LOADER) as connection:
         # two runs that found the same file wait for each other here
         connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (delivery_id,))
         if arrival.partner is not None:
             arrival = replace(arrival, month=receiving_month(connection, arrival.month))
         known = _recorded(connection, "delivery_id = %s", (delivery_id,))
-        archived_as = _archive_path(exchange, arrival, delivery_id, sha256)
+        archived_as = _archive_path(exchange, arrival, delivery_id, delivered.sha256)
         if known and known.status == LOADED:
             if known.file_name == arrival.file_name and not exchange.exists(known.archived_as):
-                return known  # taken in by a run that did not live to archive it
-            return _book_repeated(connection, arrival, known, archived_as)
-        rejection = _rejection(arrival, judged)
+                # taken in by a run that did not live to archive it
+                return known, _found(delivered)
+            return _book_repeated(connection, arrival, known, archived_as), None
+        rejection, findings = _load(connection, arrival, delivered, write_rows)
         if known and rejection and known.reason_code == rejection.code and exchange.exists(known.archived_as):
-            return _book_repeated(connection, arrival, known, archived_as)
-        summary = _new_summary(arrival, judged, rejection, delivery_id, archived_as)
-        if rejection is None:
-            _write(connection, arrival, judged, delivery_id, write_rows)
-        _record(connection, arrival, judged, summary, sha256)
-        return summary
+            repeated = _book_repeated(connection, arrival, known, archived_as)
+            return repeated, findings if delivered.is_opened else None
+        summary = _new_summary(arrival, findings, rejection, delivery_id, archived_as)
+        _record(connection, arrival, findings, summary, delivered.sha256)
+        return summary, findings if delivered.is_opened else None
+
+
+def _found(delivered: _Delivered) -> Findings:
+    """What is in the rows, without writing them."""
+    findings = Findings()
+    for part in delivered.parts:
+        findings.add(part)
+    return findings
+
+
+def _load(
+    connection: psycopg.Connection, arrival: Arrival, delivered: _Delivered, write_rows: WriteRows
+) -> tuple[Rejection | None, Findings]:
+    """Write all rows of an accepted file; of a refused one nothing stays."""
+    findings, rejection = Findings(), delivered.rejection
+    if rejection is not None or arrival.contract is None:
+        return rejection, findings
+    try:
+        with connection.transaction() as attempt:
+            _write_parts(connection, arrival, delivered, write_rows, findings)
+            rejection = too_many_bad_rows(
+                arrival.contract,
+                arrival.file_name,
+                findings.quarantined.total,
+                findings.rows_in_file,
+                findings.other_months,
+            )
+            if rejection is not None:
+                raise psycopg.Rollback(attempt)
+    except FileRefused as refusal:
+        # a fault far into the file: what was found before it counts no more than what was written
+        return _refused(arrival, refusal), Findings()
+    return rejection, findings.without_loaded() if rejection else findings
+
+
+def _write_parts(
+    connection: psycopg.Connection,
+    arrival: Arrival,
+    delivered: _Delivered,
+    write_rows: WriteRows,
+    findings: Findings,
+) -> None:
+    """Write each part while the next one is judged; at most two are in memory."""
+    with ThreadPoolExecutor(1, "writing") as writer:
+        writing: Future[None] | None = None
+        for part in delivered.parts:
+            findings.add(part)
+            if writing is not None:
+                writing.result()
+            writing = writer.submit(_write, connection, arrival, part, delivered.delivery_id, write_rows)
+        if writing is not None:
+            writing.result()
 
 
 def _write(
     connection: psycopg.Connection, arrival: Arrival, judged: JudgedDelivery, delivery_id: str, write_rows: WriteRows
 ) -> None:
-    """All rows of an accepted file; the books must balance before anything is kept."""
+    """All rows of a part; the books must balance before anything is kept."""
+    if arrival.is_late:
+        judged = flagged(judged, LATE)
     written = landing.write_raw_rows(connection, judged, delivery_id, arrival.month)
     kept = write_rows(connection, judged, delivery_id, arrival.month)
-    if arrival.is_late:
-        landing.flag_late(connection, delivery_id)
     held = landing.write_quarantined_rows(connection, judged, delivery_id, arrival.sender, arrival.month)
     if not written == judged.rows_in_file == kept + held:
         raise landing.BooksDoNotBalance(
@@ -231,12 +295,12 @@ def _write(
 
 def _new_summary(
     arrival: Arrival,
-    judged: JudgedDelivery | None,
+    findings: Findings,
     rejection: Rejection | None,
     delivery_id: str,
     archived_as: str,
 ) -> DeliverySummary:
-    is_taken = rejection is None and judged is not None
+    is_taken = rejection is None
     return DeliverySummary(
         delivery_id=delivery_id,
         contract=arrival.contract_reference,
@@ -247,10 +311,10 @@ def _new_summary(
         status=LOADED if is_taken else REJECTED,
         reason_code=rejection.code if rejection else None,
         reason_detail=rejection.detail if rejection else None,
-        rows_in_file=judged.rows_in_file if judged else 0,
-        rows_loaded=len(judged.rows) if is_taken else 0,
-        rows_quarantined=len(judged.quarantined) if is_taken else 0,
-        rows_duplicate=len(judged.duplicates) if is_taken else 0,
+        rows_in_file=findings.rows_in_file,
+        rows_loaded=findings.loaded if is_taken else 0,
+        rows_quarantined=findings.quarantined.total if is_taken else 0,
+        rows_duplicate=findings.duplicates.total if is_taken else 0,
         is_late=arrival.is_late,
         archived_as=archived_as,
         receipt=receipt_path(arrival.receipts, arrival.file_name),
@@ -263,7 +327,7 @@ _COLUMNS = tuple(DeliverySummary.__dataclass_fields__)
 def _record(
     connection: psycopg.Connection,
     arrival: Arrival,
-    judged: JudgedDelivery | None,
+    findings: Findings,
     summary: DeliverySummary,
     sha256: str,
 ) -> None:
@@ -271,7 +335,7 @@ def _record(
         "sha256": sha256,
         "contract_version": arrival.contract.version if arrival.contract else None,
         "sequence": arrival.named.sequence if arrival.named else None,
-        "warnings": json.dumps(_warnings(judged)),
+        "warnings": json.dumps(_warnings(findings)),
     }
     columns = ", ".join(values)
     places = ", ".join(f"%({name})s" for name in values)
@@ -283,13 +347,11 @@ def _record(
     )
 
 
-def _warnings(judged: JudgedDelivery | None) -> list[dict[str, object]]:
+def _warnings(findings: Findings) -> list[dict[str, object]]:
     """Warnings about the file, and how many rows were loaded without what."""
-    if judged is None:
-        return []
-    warnings: list[dict[str, object]] = [{"code": one.code, "detail": one.detail} for one in judged.warnings]
-    counted = judged.rows["flags"].explode().dropna().value_counts()
-    return warnings + [{"code": code, "rows": int(rows)} for code, rows in sorted(counted.items())]
+    warnings: list[dict[str, object]] = [{"code": one.code, "detail": one.detail} for one in findings.warnings]
+    counted = sorted(findings.loaded_without.rows_by_code.items())
+    return warnings + [{"code": code, "rows": rows} for code, rows in counted]
 
 
 def _book_repeated(

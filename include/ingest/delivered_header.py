@@ -6,12 +6,11 @@ a text file, whatever the size of the file; a workbook has to be opened.
 
 from __future__ import annotations
 
-import csv
 import io
 
 from include.contracts.registry import Contract
 from include.exchange.folders import Exchange
-from include.ingest.opening import FileRefused, decode, open_file
+from include.ingest.opening import FileRefused, read_labels
 
 LONGEST_BEGINNING = 256 * 1024
 
@@ -24,19 +23,9 @@ def delivered_header(exchange: Exchange, path: str, contract: Contract) -> tuple
 
 def header_in(contract: Contract, data: bytes) -> tuple[str, ...] | None:
     """The header in these bytes: a workbook, or the beginning of a text file."""
+    if contract.format.kind == "csv" and len(data) >= LONGEST_BEGINNING:
+        data = data[: data.rfind(b"\n", 0, LONGEST_BEGINNING) + 1]
     try:
-        if contract.format.kind == "xlsx":
-            return open_file(contract, data).header
-        return _header_of_text(contract, data[:LONGEST_BEGINNING])
-    except (FileRefused, csv.Error):
+        return read_labels(contract, io.BytesIO(data)) or None
+    except FileRefused:
         return None
-
-
-def _header_of_text(contract: Contract, beginning: bytes) -> tuple[str, ...] | None:
-    whole_lines = beginning if len(beginning) < LONGEST_BEGINNING else beginning[: beginning.rfind(b"\n") + 1]
-    text = decode(whole_lines, contract.format.encodings)
-    records = csv.reader(io.StringIO(text, newline=""), delimiter=contract.format.delimiter)
-    for number, record in enumerate(records):
-        if number >= contract.format.title_rows and any(label.strip() for label in record):
-            return tuple(record)
-    return None

@@ -101,4 +101,4 @@ def _only_what_we_asked(judged: JudgedDelivery, month: Month) -> JudgedDelivery:
             "select request_id from ops.enrichment_requests where signal_month = %s", (str(month),)
         )
         asked = {request_id for (request_id,) in rows}
-    return withhold(judged, ~judged.rows["request_id"].isin(asked).to_numpy(dtype=bool), UNKNOWN_REQUEST)
+    return withhold(judged, ~judged.good["request_id"].is_in(asked).to_numpy(), UNKNOWN_REQUEST)

@@ -1,16 +1,15 @@
-"""Write judged rows into `landing`, set-wise: one COPY a table, inside the caller's transaction.
+"""Write judged rows into `landing`, set-wise: one COPY a table and part, inside the caller's transaction.
 
-Rule: the raw row of every row of an accepted file is kept (`raw_rows`; the only place where a BSN stands), the good
-rows become canonical rows, the others stand in `quarantined_rows` with all their reasons (duplicates too). A row is
-keyed by its delivery and line, so writing a delivery twice can only fail, never double.
+Rule: the raw row of every row of an accepted file is kept (`raw_blocks`, read as `raw_rows`; the only place where a BSN
+stands), the good rows become canonical rows, the others stand in `quarantined_rows` with all their reasons (duplicates
+too). A row is keyed by its delivery and line, so writing a delivery twice can only fail, never double.
 """
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import sql
@@ -18,10 +17,13 @@ from psycopg import sql
 from include.ingest.reading import JudgedDelivery
 from include.months import Month
 
-ROWS_A_BLOCK = 20_000
-LATE = "late"
+if TYPE_CHECKING:
+    import polars as pl
 
-_SIGNAL_CONSTANTS = ("delivery_id", "contract_version", "partner", "sector", "signal_month")
+RAW_ROWS_A_BLOCK = 4_000
+COPY_PIECE_BYTES = 1024 * 1024
+# Between the values and the rows of a raw block. Where a file holds them itself stands U+FFFD; archive/ has its bytes.
+_AFTER_VALUE, _AFTER_ROW = "\x1f", "\x1e"
 
 
 class BooksDoNotBalance(RuntimeError):
@@ -30,71 +32,112 @@ class BooksDoNotBalance(RuntimeError):
 
 def write_signals(connection: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month) -> int:
     """The good rows as canonical signals; returns how many."""
+    import polars as pl
+
     contract = judged.contract
-    fields = [name for name in judged.rows.columns if name != "flags"]
-    connection.execute(
-        "create temporary table incoming_signals (like landing.signals including defaults) on commit drop"
+    if not len(judged.good):
+        return 0
+    reference = pl.concat_str(pl.lit(contract.partner), "partner_reference", pl.lit(str(month)), separator="|")
+    signal_ids = keyed_ids(connection, "signal", judged.good.select(reference).to_series())
+    frame = judged.good.with_columns(
+        pl.lit(delivery_id).alias("delivery_id"),
+        pl.lit(contract.version).alias("contract_version"),
+        signal_ids.alias("signal_id"),
+        pl.lit(contract.partner).alias("partner"),
+        pl.lit(contract.sector).alias("sector"),
+        pl.lit(str(month)).alias("signal_month"),
+        _array("flags"),
     )
-    connection.execute("alter table incoming_signals alter column signal_id drop not null")
-    constants = (delivery_id, contract.version, contract.partner, contract.sector, str(month))
-    rows = _with_constants(constants, _columns(judged, fields), _flags(judged))
-    copy_rows(connection, "incoming_signals", [*_SIGNAL_CONSTANTS, *fields, "flags"], rows)
-    columns = sql.SQL(", ").join(map(sql.Identifier, [*_SIGNAL_CONSTANTS, *fields, "flags"]))
-    written = connection.execute(
-        sql.SQL(
-            "insert into landing.signals (signal_id, {columns}) "
-            "select ops.keyed_id('signal', partner || '|' || partner_reference || '|' || signal_month), {columns} "
-            "from incoming_signals"
-        ).format(columns=columns)
-    )
-    return written.rowcount
-
-
-def flag_late(connection: psycopg.Connection, delivery_id: str) -> None:
-    """Mark the rows of a delivery whose month was over before it came."""
-    connection.execute(
-        "update landing.signals set flags = array_append(flags, %s) where delivery_id = %s and %s <> all(flags)",
-        (LATE, delivery_id, LATE),
-    )
+    return copy_frame(connection, "landing.signals", frame)
 
 
 def write_enrichment_results(
     connection: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month
 ) -> int:
     """The provider's answers; returns how many."""
-    fields = [name for name in judged.rows.columns if name != "flags"]
-    rows = _with_constants((delivery_id, str(month)), _columns(judged, fields))
-    return copy_rows(connection, "landing.enrichment_results", ["delivery_id", "signal_month", *fields], rows)
+    import polars as pl
+
+    frame = judged.good.drop("flags").with_columns(
+        pl.lit(delivery_id).alias("delivery_id"), pl.lit(str(month)).alias("signal_month")
+    )
+    return copy_frame(connection, "landing.enrichment_results", frame)
+
+
+def keyed_ids(connection: psycopg.Connection, kind: str, values: pl.Series) -> pl.Series:
+    """`ops.keyed_id(kind, value)` of every value, asked once."""
+    import polars as pl
+
+    quoted = pl.concat_str(pl.lit('"'), _escaped(pl.col("value"), {"\\": "\\\\", '"': '\\"'}), pl.lit('"'))
+    array = values.to_frame("value").select(quoted.str.join(",")).item()
+    row = connection.execute(
+        "select array_to_string(ops.keyed_ids(%s, %s::text[]), ',')", (kind, f"{{{array}}}")
+    ).fetchone()
+    assert row is not None
+    return pl.Series([row[0]]).str.split(",").explode()
 
 
 def write_raw_rows(connection: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month) -> int:
     """Every row of the file as delivered, whatever became of it."""
+    import polars as pl
+
+    opened = judged.opened
+    if opened.is_empty:
+        return 0
+    marks = {_AFTER_VALUE: "\ufffd", _AFTER_ROW: "\ufffd"}
+    cells = opened.cells.with_columns(_escaped(pl.col(name), marks) for name in _with_any(opened.cells, "[\x1e\x1f]"))
+    lines = cells.insert_column(0, pl.Series("line", opened.line_numbers))
     labels = raw_labels(judged)
-    raw = (json.dumps(dict(zip(labels, row, strict=True)), ensure_ascii=False) for row in judged.opened.rows)
-    rows = (
-        (delivery_id, int(line), str(month), text) for line, text in zip(judged.opened.line_numbers, raw, strict=True)
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into landing.raw_blocks (delivery_id, first_line, last_line, signal_month, labels, lines) "
+            "values (%s, %s, %s, %s, %s, %s)",
+            [
+                (delivery_id, block["line"][0], block["line"][-1], str(month), labels, _raw_text(block))
+                for block in lines.iter_slices(RAW_ROWS_A_BLOCK)
+            ],
+        )
+    return len(lines)
+
+
+def _raw_text(block: pl.DataFrame) -> str:
+    text = block.write_csv(
+        include_header=False, separator=_AFTER_VALUE, line_terminator=_AFTER_ROW, quote_style="never", null_value=""
     )
-    return copy_rows(connection, "landing.raw_rows", ["delivery_id", "line_number", "signal_month", "raw"], rows)
+    return text.removesuffix(_AFTER_ROW)
 
 
 def write_quarantined_rows(
     connection: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, sender: str, month: Month
 ) -> int:
     """Quarantined and duplicate rows with their reasons; the copy of the raw row here is without any BSN."""
-    labels = raw_labels(judged)
+    import polars as pl
+
+    held = pl.concat([judged.held, judged.doubled])
+    if not len(held):
+        return 0
     hidden = {column.label.casefold() for column in judged.contract.columns if column.classification == "restricted"}
-    by_line = {int(line): row for line, row in zip(judged.opened.line_numbers, judged.opened.rows, strict=True)}
-    rows = []
-    for found in (judged.quarantined, judged.duplicates):
-        for line, reasons in zip(found["line_number"], found["reasons"], strict=True):
-            raw = {
-                label: None if label.casefold() in hidden else value
-                for label, value in zip(labels, by_line[int(line)], strict=True)
-            }
-            text = json.dumps(raw, ensure_ascii=False)
-            rows.append((delivery_id, line, sender, str(month), judged.contract.version, _array(reasons), text))
-    columns = ["delivery_id", "line_number", "partner", "signal_month", "contract_version", "reasons", "raw"]
-    return copy_rows(connection, "landing.quarantined_rows", columns, rows)
+    labels = raw_labels(judged)
+    is_hidden = [label.casefold() in hidden for label in labels]
+    places = judged.opened.line_numbers.searchsorted(held["line_number"].to_numpy())
+    raw = [
+        json.dumps(
+            {
+                label: None if hide else value
+                for label, value, hide in zip(labels, row, is_hidden, strict=True)
+            },
+            ensure_ascii=False,
+        )
+        for row in judged.opened.cells[places].fill_null("").iter_rows()
+    ]  # fmt: skip
+    frame = held.with_columns(
+        _array("reasons"),
+        pl.Series("raw", raw, dtype=pl.String),
+        pl.lit(delivery_id).alias("delivery_id"),
+        pl.lit(sender).alias("partner"),
+        pl.lit(str(month)).alias("signal_month"),
+        pl.lit(judged.contract.version).alias("contract_version"),
+    )
+    return copy_frame(connection, "landing.quarantined_rows", frame)
 
 
 def raw_labels(judged: JudgedDelivery) -> list[str]:
@@ -105,39 +148,45 @@ def raw_labels(judged: JudgedDelivery) -> list[str]:
     return labels
 
 
-def copy_rows(connection: psycopg.Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence]) -> int:
-    """COPY rows of Python values into a table (None is null); returns how many the server took."""
-    statement = sql.SQL("copy {} ({}) from stdin (format csv)").format(
-        sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, columns))
+def copy_frame(connection: psycopg.Connection, table: str, frame: pl.DataFrame) -> int:
+    """COPY the columns of a frame into the columns of that name (null is null); returns how many rows the server took.
+
+    A column without any value is left out: the table's default says the same and costs nothing.
+    """
+    frame = frame.select(name for name in frame.columns if frame[name].null_count() < len(frame))
+    if not len(frame):
+        return 0
+    signs = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+    import polars as pl
+
+    text = io.BytesIO()
+    frame.with_columns(_escaped(pl.col(name), signs) for name in _with_any(frame, "[\\\\\t\n\r]")).write_csv(
+        text, include_header=False, separator="\t", quote_style="never", null_value="\\N"
+    )
+    statement = sql.SQL("copy {} ({}) from stdin").format(
+        sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, frame.columns))
     )
     with connection.cursor() as cursor:
-        with cursor.copy(statement) as copy:
-            block = io.StringIO()
-            writer = csv.writer(block)
-            for number, row in enumerate(rows, start=1):
-                writer.writerow(row)
-                if number % ROWS_A_BLOCK == 0:
-                    copy.write(block.getvalue())
-                    block.seek(0)
-                    block.truncate()
-            copy.write(block.getvalue())
+        with cursor.copy(statement) as copy, text.getbuffer() as content:
+            for start in range(0, len(content), COPY_PIECE_BYTES):
+                copy.write(content[start : start + COPY_PIECE_BYTES])
         return cursor.rowcount
 
 
-def _columns(judged: JudgedDelivery, fields: Sequence[str]) -> list[Iterable]:
-    return [judged.rows[field].tolist() for field in fields]
+def _with_any(frame: pl.DataFrame, pattern: str) -> list[str]:
+    """The columns of text in which something matches."""
+    import polars.selectors as select
+
+    found = frame.select(select.string().str.contains(pattern).any())
+    return [name for name in found.columns if found[name].item()] if found.width else []
 
 
-def _flags(judged: JudgedDelivery) -> list[str]:
-    arrays = {flags: _array(flags) for flags in set(judged.rows["flags"])}
-    return [arrays[flags] for flags in judged.rows["flags"]]
+def _escaped(text: pl.Expr, signs: dict[str, str]) -> pl.Expr:
+    return text.str.replace_many(list(signs), list(signs.values()))
 
 
-def _array(codes: Iterable[str]) -> str:
-    """A list of reason codes (never text from a file) as PostgreSQL writes an array."""
-    return "{" + ",".join(codes) + "}"
+def _array(name: str) -> pl.Expr:
+    """A column of lists of reason codes (never text from a file) as PostgreSQL writes arrays."""
+    import polars as pl
 
-
-def _with_constants(constants: Sequence[str], columns: Sequence[Iterable], *more: Iterable) -> Iterable[tuple]:
-    """The rows of `columns` with the same values before each."""
-    return ((*constants, *row) for row in zip(*columns, *more, strict=True))
+    return pl.concat_str(pl.lit("{"), pl.col(name).list.join(","), pl.lit("}")).alias(name)

@@ -1,32 +1,45 @@
-"""From the bytes of a delivery to rows of text, or to the reason why it cannot be opened.
+"""From the bytes of a delivery to parts of rows of text, or to the reason why it cannot be opened.
 
 Rule: nothing is guessed. The encoding is proven (strict UTF-8, else the single-byte one the contract allows) and text
 that went through the wrong encoding before (`Ã©`, U+FFFD) is refused. Everything stays text: what a value means is
 decided later, by the readers the contract names. Only for number cells of a workbook it is kept that they were numbers.
-Reason: a partner's file may be broken or hostile; it must cost one refused delivery, never the process that opens it.
+A file of text is read as a stream, in parts of a few megabytes that end where a row ends: memory follows the part, not
+the file. A part without a quotation mark is split where its separators stand; one with is read by the csv module.
+Reason: a partner's file may be broken, hostile or huge; it must cost one refused delivery, never the process.
 How to change: what a file looks like (sheet, title rows, total row, separator, encodings, size) stands in the contract.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import itertools
 import re
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from include.contracts.registry import Contract, FileFormat
 
+if TYPE_CHECKING:
+    import polars as pl
+
 FILE_UNREADABLE = "file_unreadable"
 FILE_HEADER = "file_header"
+
+# How much of a file is judged at a time: large enough to be set-wise, small enough to be written meanwhile.
+PART_BYTES = 4 * 1024 * 1024
+# The csv module's own limit to one value; a row without an end is refused long before it fills the memory.
+LONGEST_CELL = 131_072
+LONGEST_ROW_BYTES = 16 * 1024 * 1024
 
 # A workbook is a compressed archive: these bound what it may become in memory, whatever its size on disk.
 MOST_UNPACKED_BYTES = 256 * 1024 * 1024
@@ -42,7 +55,10 @@ _CONTINUATIONS = "".join(
     )
 )  # fmt: skip
 _MOJIBAKE = re.compile(f"[ÃÂ][{re.escape(_CONTINUATIONS)}]|[ÄÅ][\u0080-\u00bf]|â€[{re.escape(_CONTINUATIONS)}]")
+_MOJIBAKE_BEGINS = "ÃÂÄÅâ"
 _CELL_ADDRESS = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]{1,3})(\d{1,7})["']""")
+# What str.strip() takes away: a row of nothing else is no row.
+_BLANKS = "".join(character for character in map(chr, range(0x3001)) if character.isspace())
 
 
 class FileRefused(Exception):
@@ -56,20 +72,58 @@ class FileRefused(Exception):
 
 @dataclass(frozen=True)
 class OpenedFile:
-    """The header and the rows of a file, as text. `rows` are as wide as the header; `misshapen` says which were not."""
+    """The header and rows of a file (or of one part of it), as text.
+
+    `cells` has one column of text for every label of the header, named by its place ("0", "1", …); an empty cell is
+    null. `misshapen` says which rows were wider or narrower than the header.
+    """
 
     header: tuple[str, ...]
-    rows: list[Sequence[str]]
+    cells: pl.DataFrame
     line_numbers: np.ndarray
     misshapen: np.ndarray
     number_cells: dict[int, np.ndarray] = field(default_factory=dict)
 
+    def __len__(self) -> int:
+        return len(self.line_numbers)
+
     @property
     def is_empty(self) -> bool:
-        return not self.rows
+        return not len(self)
+
+    @cached_property
+    def rows(self) -> list[tuple[str, ...]]:
+        """Row by row, for whoever looks at few of them."""
+        return self.cells.fill_null("").rows()
+
+    def only(self, kept: np.ndarray) -> OpenedFile:
+        """These rows of it (a mask)."""
+        import polars as pl
+
+        numbers = {place: mask[kept] for place, mask in self.number_cells.items()}
+        cells = self.cells.filter(pl.Series(kept, dtype=pl.Boolean))
+        return OpenedFile(self.header, cells, self.line_numbers[kept], self.misshapen[kept], numbers)
 
 
-NOTHING = OpenedFile((), [], np.empty(0, dtype=np.int64), np.empty(0, dtype=bool))
+def nothing(header: tuple[str, ...] = ()) -> OpenedFile:
+    """A file (or part) without rows."""
+    return OpenedFile(header, _frame([], len(header)), np.empty(0, dtype=np.int64), np.empty(0, dtype=bool))
+
+
+def together(parts: Sequence[OpenedFile]) -> OpenedFile:
+    """The parts of one file as one."""
+    import polars as pl
+
+    if len(parts) == 1:
+        return parts[0]
+    numbers = {place: np.concatenate([part.number_cells[place] for part in parts]) for place in parts[0].number_cells}
+    return OpenedFile(
+        parts[0].header,
+        pl.concat([part.cells for part in parts]),
+        np.concatenate([part.line_numbers for part in parts]),
+        np.concatenate([part.misshapen for part in parts]),
+        numbers,
+    )
 
 
 def too_large(contract: Contract) -> FileRefused:
@@ -78,68 +132,273 @@ def too_large(contract: Contract) -> FileRefused:
     return FileRefused(FILE_UNREADABLE, f"the file is larger than the {limit}; deliver it in parts (_01, _02, …)")
 
 
-def open_file(contract: Contract, data: bytes) -> OpenedFile:
-    """The rows of a delivery; FileRefused when it cannot be opened."""
+def open_parts(contract: Contract, file: BinaryIO) -> Iterator[OpenedFile]:
+    """The rows of a delivery, part by part, at least one part; FileRefused, at any part, when it cannot be opened."""
     shape = contract.format
-    if len(data) > shape.max_bytes:
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    if size > shape.max_bytes:
         raise too_large(contract)
-    if not data.strip():
-        return NOTHING
-    return _open_workbook(shape, data) if shape.kind == "xlsx" else _open_csv(shape, data)
+    if shape.kind == "xlsx":
+        yield _without_total(shape, _open_workbook(shape, file.read()))
+        return
+    text = _Text(file, _encoding(shape, file))
+    # the total row is the last row of the last part that has rows
+    held_back: OpenedFile | None = None
+    for part in _csv_parts(shape, text):
+        if held_back is None or held_back.is_empty:
+            held_back = part
+        elif not part.is_empty:
+            yield held_back
+            held_back = part
+    yield nothing() if held_back is None else _without_total(shape, held_back)
 
 
-def decode(data: bytes, encodings: Sequence[str]) -> str:
-    """The text, in the first of `encodings` that fits every byte; FileRefused when none does or the text is garbled."""
-    for encoding in encodings:
+def read_labels(contract: Contract, file: BinaryIO) -> tuple[str, ...]:
+    """The header of a delivery, or of its first lines; FileRefused when it is not written as the contract says."""
+    shape = contract.format
+    if shape.kind == "xlsx":
+        return _open_workbook(shape, file.read()).header
+    return _header(shape, _Text(file, _encoding(shape, file)))[0]
+
+
+# -- text --------------------------------------------------------------------------------------------------------------
+
+
+def _encoding(shape: FileFormat, file: BinaryIO) -> str:
+    """The first of the contract's encodings that fits every byte; the last one is proven while the file is read."""
+    possible = [_codec(encoding) for encoding in shape.encodings]
+    decoders = {encoding: codecs.getincrementaldecoder(encoding)() for encoding in possible[:-1]}
+    while piece := file.read(PART_BYTES):
+        if b"\x00" in piece:
+            detail = f"the file is UTF-16 or no text at all; save it as {shape.encodings[0]}"
+            raise FileRefused(FILE_UNREADABLE, detail)
+        for encoding, decoder in list(decoders.items()):
+            if not _fits(decoder, piece):
+                del decoders[encoding]
+    fitting = [encoding for encoding, decoder in decoders.items() if _fits(decoder, b"", final=True)]
+    file.seek(0)
+    return fitting[0] if fitting else possible[-1]
+
+
+def _codec(encoding: str) -> str:
+    return "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
+
+
+def _fits(decoder: codecs.IncrementalDecoder, piece: bytes, *, final: bool = False) -> bool:
+    try:
+        decoder.decode(piece, final)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class _Text:
+    """The text of a file, in pieces of whole lines."""
+
+    def __init__(self, file: BinaryIO, encoding: str) -> None:
+        self._file = file
+        self._encoding = encoding
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._rest = b""
+        self._is_read = False
+        self._given_back = ""
+        self._lines_before = 0
+
+    def take(self) -> str:
+        """The next piece; nothing at the end of the file."""
+        if self._given_back:
+            piece, self._given_back = self._given_back, ""
+            return piece
+        while not self._is_read:
+            read = self._file.read(PART_BYTES)
+            self._is_read = not read
+            data = self._rest + read
+            # a lone carriage return ends a line too; as the last byte it may be half an end
+            end = data.rfind(b"\n") + 1 or data.rfind(b"\r", 0, len(data) - 1) + 1
+            if self._is_read:
+                end = len(data)
+            whole, self._rest = data[:end], data[end:]
+            if len(self._rest) > LONGEST_ROW_BYTES:
+                raise FileRefused(FILE_UNREADABLE, "a row without an end; is this the file that was meant?")
+            if whole:
+                return self._proven(whole)
+        return ""
+
+    def give_back(self, piece: str) -> None:
+        """What was taken and not read comes again."""
+        self._given_back = piece + self._given_back
+
+    def _proven(self, data: bytes) -> str:
         try:
-            text = data.decode("utf-8-sig" if encoding == "utf-8" else encoding)
-            break
-        except UnicodeDecodeError:
-            continue
-    else:
-        known = " or ".join(encodings)
-        raise FileRefused(FILE_UNREADABLE, f"the file is not written in {known}; save it as {encodings[0]}")
-    if "\x00" in text:
-        raise FileRefused(FILE_UNREADABLE, f"the file is UTF-16 or no text at all; save it as {encodings[0]}")
-    if not text.isascii():
+            text = self._decoder.decode(data, self._is_read)
+        except UnicodeDecodeError as error:
+            plain = self._encoding.removesuffix("-sig")
+            raise FileRefused(FILE_UNREADABLE, f"the file is not written in {plain}; save it as utf-8") from error
+        if not text.isascii():
+            self._refuse_garbled(text)
+        self._lines_before += text.count("\n")
+        return text
+
+    def _refuse_garbled(self, text: str) -> None:
         if "\ufffd" in text:
             raise FileRefused(FILE_UNREADABLE, "letters were lost before the file reached us (U+FFFD); export it again")
+        if not any(letter in text for letter in _MOJIBAKE_BEGINS):
+            return
         if garbled := _MOJIBAKE.search(text):
-            line = text.count("\n", 0, garbled.start()) + 1
-            detail = f"letters with accents are garbled (first on line {line}); export it again as {encodings[0]}"
+            line = self._lines_before + text.count("\n", 0, garbled.start()) + 1
+            detail = f"letters with accents are garbled (first on line {line}); export it again as utf-8"
             raise FileRefused(FILE_UNREADABLE, detail)
-    return text
 
 
-def _open_csv(shape: FileFormat, data: bytes) -> OpenedFile:
-    text = decode(data, shape.encodings)
-    if not text.strip():
-        return NOTHING
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=shape.delimiter, strict=True)
+def _csv_parts(shape: FileFormat, text: _Text) -> Iterator[OpenedFile]:
+    """The rows below the header, part by part; no part at all when there is no header."""
+    header, line = _header(shape, text)
+    if not header:
+        return
+    while piece := text.take():
+        found = None if '"' in piece or len(header) == 1 else _split_rows(shape, header, piece, line)
+        part, lines = found or _recorded_rows(shape, header, piece, line, text)
+        line += lines
+        yield part
+    yield nothing(header)
+
+
+def _header(shape: FileFormat, text: _Text) -> tuple[tuple[str, ...], int]:
+    """The labels, and how many lines were read to find them."""
+    source = _Lines(text)
+    reader = csv.reader(source, delimiter=shape.delimiter, strict=True)
+    number = 0
+    while (record := _next_record(reader, 0)) is not None:
+        if number >= shape.title_rows and any(map(str.strip, record)):
+            source.leave()
+            return tuple(label.strip() for label in _without_empty_end(record)), reader.line_num
+        number += 1
+    return (), reader.line_num
+
+
+class _Lines:
+    """The lines of a text, one by one, across its pieces; what was not asked for can be given back."""
+
+    def __init__(self, text: _Text, piece: str = "") -> None:
+        self._text = text
+        self._begin(piece)
+        self.pieces = 0
+
+    def _begin(self, piece: str) -> None:
+        self._lines = io.StringIO(piece, newline="")
+        self.characters_left = len(piece)
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if not self.characters_left:
+            self._begin(self._text.take())
+            self.pieces += 1
+        line = self._lines.readline()
+        if not line:
+            raise StopIteration
+        self.characters_left -= len(line)
+        return line
+
+    def leave(self) -> None:
+        self._text.give_back(self._lines.read())
+
+
+def _next_record(reader: Any, lines_before: int) -> list[str] | None:
     try:
-        records = list(reader)
+        return next(reader, None)
     except csv.Error as error:
         raise FileRefused(
-            FILE_UNREADABLE, f"line {reader.line_num}: {error} (a quotation mark that is not closed, or not doubled)"
+            FILE_UNREADABLE,
+            f"line {lines_before + reader.line_num}: {error} (a quotation mark that is not closed, or not doubled)",
         ) from error
-    if reader.line_num == len(records):
-        lines = np.arange(1, len(records) + 1)
-    else:
-        lines = _first_lines(text, shape.delimiter)
-    records, lines = records[shape.title_rows :], lines[shape.title_rows :]
-    return _as_opened(shape, records, lines)
 
 
-def _first_lines(text: str, delimiter: str) -> np.ndarray:
-    """The line on which each record begins, when values with line breaks make records longer than a line."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    ends = np.fromiter((reader.line_num for _ in reader), dtype=np.int64)
-    return np.concatenate(([1], ends[:-1] + 1))
+def _recorded_rows(
+    shape: FileFormat, header: tuple[str, ...], piece: str, lines_before: int, text: _Text
+) -> tuple[OpenedFile, int]:
+    """The rows of a piece as the csv module reads them; the last one may end in a piece after it."""
+    source = _Lines(text, piece)
+    reader = csv.reader(source, delimiter=shape.delimiter, strict=True)
+    records, begins = [], [lines_before + 1]
+    while source.characters_left and not source.pieces:
+        record = _next_record(reader, lines_before)
+        if record is None:
+            break
+        records.append(record)
+        begins.append(lines_before + reader.line_num + 1)
+    source.leave()
+    return _as_opened(header, records, np.array(begins[:-1], dtype=np.int64), shape.delimiter), reader.line_num
+
+
+def _split_rows(
+    shape: FileFormat, header: tuple[str, ...], piece: str, lines_before: int
+) -> tuple[OpenedFile, int] | None:
+    """The rows of a piece without quotation marks: a line is a row. None when the csv module must judge its length."""
+    import polars as pl
+
+    if "\r" in piece:
+        piece = piece.replace("\r\n", "\n").replace("\r", "\n")
+    piece = piece.removesuffix("\n")
+    lines = pl.Series([piece]).str.split("\n").explode()
+    if int(lines.str.len_bytes().max()) > LONGEST_CELL:  # type: ignore[arg-type]
+        return None
+    width, count = len(header), len(lines)
+    numbers = np.arange(lines_before + 1, lines_before + count + 1)
+    is_row = (lines.str.strip_chars(shape.delimiter + _BLANKS) != "").to_numpy()
+    fits = (lines.str.count_matches(shape.delimiter, literal=True) == width - 1).to_numpy()
+    if fits.all() and is_row.all():
+        return OpenedFile(header, _split(piece, shape, width), numbers, np.zeros(count, dtype=bool)), count
+    odd = is_row & ~fits
+    places = np.flatnonzero(odd)
+    fitted = [_fitted(line.split(shape.delimiter), width, shape.delimiter) for line in lines.gather(places).to_list()]
+    # what does not fit stands aside while the others are split, and comes back in its place
+    straight = lines.filter(pl.Series(is_row & fits))
+    cells = pl.concat([
+        _split("\n".join(straight.to_list()), shape, width) if len(straight) else _frame([], width),
+        _frame([row for row, _ in fitted], width),
+    ])  # fmt: skip
+    order = np.empty(count, dtype=np.int64)
+    order[is_row & fits] = np.arange(len(straight))
+    order[odd] = len(straight) + np.arange(len(places))
+    misshapen = np.zeros(count, dtype=bool)
+    misshapen[places] = [is_misshapen for _, is_misshapen in fitted]
+    return OpenedFile(header, cells[order[is_row]], numbers[is_row], misshapen[is_row]), count
+
+
+def _split(text: str, shape: FileFormat, width: int) -> pl.DataFrame:
+    """Lines that all have `width` values, as columns of text; an empty value is null."""
+    import polars as pl
+
+    return pl.read_csv(
+        text.encode(),
+        separator=shape.delimiter,
+        has_header=False,
+        quote_char=None,
+        schema={str(place): pl.String for place in range(width)},
+        raise_if_empty=False,
+    )
+
+
+def _frame(rows: Sequence[Sequence[str]], width: int) -> pl.DataFrame:
+    """Rows of equal width as columns of text; an empty value is null."""
+    import polars as pl
+
+    columns = list(zip(*rows, strict=True)) if rows else [()] * width
+    frame = pl.DataFrame({str(place): pl.Series(column, dtype=pl.String) for place, column in enumerate(columns)})
+    return frame.select(pl.when(pl.all() != "").then(pl.all())) if width else frame
+
+
+# -- workbooks ---------------------------------------------------------------------------------------------------------
 
 
 def _open_workbook(shape: FileFormat, data: bytes) -> OpenedFile:
     from python_calamine import CalamineError, CalamineWorkbook, WorksheetNotFound
 
+    if not data.strip():
+        return nothing()
     _refuse_bombs(data)
     try:
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(data))
@@ -157,7 +416,13 @@ def _open_workbook(shape: FileFormat, data: bytes) -> OpenedFile:
     body = cells[shape.title_rows :]
     width = max((index + 1 for row in body for index, cell in enumerate(row) if cell != ""), default=0)
     records = [[_cell_text(cell) for cell in row[:width]] for row in body]
-    opened = _as_opened(shape, records, np.arange(1, len(cells) + 1)[shape.title_rows :])
+    at = next((number for number, record in enumerate(records) if any(map(str.strip, record))), None)
+    if at is None:
+        return nothing()
+    # a workbook's columns cannot shift: there, a column without a label is an unknown column
+    header = tuple(label.strip() for label in records[at])
+    lines = np.arange(shape.title_rows + at + 2, len(cells) + 1)
+    opened = _as_opened(header, records[at + 1 :], lines, shape.delimiter)
     kept = [cells[line - 1] for line in opened.line_numbers]
     numbers = {
         index: np.fromiter((isinstance(row[index], float) for row in kept), dtype=bool, count=len(kept))
@@ -223,40 +488,40 @@ def _column_number(letters: bytes) -> int:
     return number
 
 
-def _as_opened(shape: FileFormat, records: list[list[str]], lines: np.ndarray) -> OpenedFile:
-    """Header and rows: rows without any value are no rows, the total row is no row."""
-    filled = np.fromiter((any(map(str.strip, record)) for record in records), dtype=bool, count=len(records))
-    if not filled.any():
-        return NOTHING
-    if not filled.all():
-        records = list(itertools.compress(records, filled))
-        lines = lines[filled]
-    # a workbook's columns cannot shift: there, a column without a label is an unknown column
-    header = records[0] if shape.kind == "xlsx" else _without_empty_end(records[0])
-    header, rows, lines = [label.strip() for label in header], records[1:], lines[1:]
-    if rows and shape.total_row_label and _is_total_row(rows[-1], shape.total_row_label):
-        rows, lines = rows[:-1], lines[:-1]
+def _as_opened(
+    header: tuple[str, ...], records: Sequence[Sequence[str]], lines: np.ndarray, delimiter: str
+) -> OpenedFile:
+    """Rows as wide as the header; rows without any value are no rows."""
     width = len(header)
-    widths = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
+    filled = np.fromiter((any(map(str.strip, record)) for record in records), dtype=bool, count=len(records))
+    rows = list(itertools.compress(records, filled))
     misshapen = np.zeros(len(rows), dtype=bool)
-    for index in np.flatnonzero(widths != width):
-        row = rows[index]
-        misshapen[index] = len(row) < width or any(value.strip() for value in row[width:])
-        # what is too much stays visible in the raw row, in its last value
-        surplus = [value for value in row[width - 1 :] if value.strip()]
-        fitted = [*row[:width], *[""] * (width - len(row))]
-        if misshapen[index] and len(row) > width:
-            fitted[-1] = shape.delimiter.join(surplus)
-        rows[index] = fitted
-    return OpenedFile(tuple(header), rows, lines, misshapen)
+    for index, row in enumerate(rows):
+        if len(row) != width:
+            rows[index], misshapen[index] = _fitted(row, width, delimiter)
+    return OpenedFile(header, _frame(rows, width), lines[filled], misshapen)
 
 
-def _without_empty_end(header: list[str]) -> list[str]:
+def _fitted(row: Sequence[str], width: int, delimiter: str) -> tuple[list[str], bool]:
+    """The row as wide as the header, and whether that bent it: what is too much stays visible in its last value."""
+    fitted = [*row[:width], *[""] * (width - len(row))]
+    is_misshapen = len(row) < width or any(value.strip() for value in row[width:])
+    if is_misshapen and len(row) > width:
+        fitted[-1] = delimiter.join(value for value in row[width - 1 :] if value.strip())
+    return fitted, is_misshapen
+
+
+def _without_empty_end(header: Sequence[str]) -> Sequence[str]:
     """The header without the empty cells at its end."""
     last = max(index for index, label in enumerate(header) if label.strip())
     return header[: last + 1]
 
 
-def _is_total_row(row: Sequence[str], label: str) -> bool:
-    first = next((value.strip() for value in row if value.strip()), "")
-    return first.casefold().rstrip(":") == label.casefold()
+def _without_total(shape: FileFormat, opened: OpenedFile) -> OpenedFile:
+    """The rows without a total row at their end."""
+    if not shape.total_row_label or opened.is_empty:
+        return opened
+    first = next((value.strip() for value in opened.cells.row(-1) if value and value.strip()), "")
+    if first.casefold().rstrip(":") != shape.total_row_label.casefold():
+        return opened
+    return opened.only(np.arange(len(opened)) < len(opened) - 1)

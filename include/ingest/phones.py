@@ -12,7 +12,10 @@ import re
 from functools import cache
 
 # What stands for "unknown" in partners' systems: 06 12345678, and nothing but zeros (06 00000000).
-PLACEHOLDERS = re.compile(r"612345678|\d0{8}")
+PLACEHOLDERS = "612345678|[0-9]0{8}"
+# 097 machine numbers are in the plan as mobile, 091 as internet telephony; nine digits leave the long ones out.
+NEVER_CALLED = "97|91"
+NATIONAL_DIGITS = 9
 
 _SEVERAL = re.compile(r"\s*[/;|]\s*|\s+(?:of|en|or|and)\s+", re.IGNORECASE)
 _WRITTEN = re.compile(r"[0-9 ()+./\-\u2010-\u2015]+")
@@ -20,15 +23,19 @@ _NOT_DIGITS = re.compile(r"\D")
 
 
 @cache
-def _callable_plan() -> re.Pattern[str]:
-    """National numbers that may be called, from the numbering plan of the library."""
+def callable_numbers() -> str:
+    """The pattern of the national numbers that may be called, from the numbering plan of the library."""
     from phonenumbers import PhoneMetadata
 
     netherlands = PhoneMetadata.metadata_for_region("NL")
     patterns = (netherlands.mobile, netherlands.fixed_line, netherlands.voip)
-    plan = "|".join(f"(?:{description.national_number_pattern})" for description in patterns)
-    # 097 machine numbers are in the plan as mobile, 091 as internet telephony; nine digits leave the long ones out
-    return re.compile(rf"(?!97|91)(?=\d{{9}}$)(?:{plan})")
+    return "|".join(f"(?:{description.national_number_pattern})" for description in patterns)
+
+
+@cache
+def _callable_plan() -> re.Pattern[str]:
+    refused = rf"(?!{NEVER_CALLED})(?!(?:{PLACEHOLDERS})$)"
+    return re.compile(rf"{refused}(?=[0-9]{{{NATIONAL_DIGITS}}}$)(?:{callable_numbers()})")
 
 
 def read_phone(text: str) -> str | None:
@@ -37,8 +44,6 @@ def read_phone(text: str) -> str | None:
         return None
     national = _national_number(text)
     if national is None or not _callable_plan().fullmatch(national):
-        return None
-    if PLACEHOLDERS.fullmatch(national):
         return None
     return f"+31{national}"
 

@@ -2,9 +2,12 @@
 
 Rule: a reader knows a way of writing (Dutch amounts, `dd-mm-jjjj`, `Berg, J.P. van den`), never a partner. It reads
 the *distinct* texts of a column once and spreads the answers over the rows, so its cost follows the variety in a file.
+The plainest way of writing is read for a whole column at once (include/ingest/plain_texts.py); a reader decides all
+the rest, and a test holds that both say the same.
 How to change: write a function that takes the column (its customProperties are the options; a wrong option is a
 ContractProblem) and returns a function `text -> value` that answers INVALID for what it cannot read; add it to READERS
-under the name contracts will use. A reader that answers several fields names them in FIELDS, in order.
+under the name contracts will use. A reader that answers several fields names them in FIELDS, in order; one that answers
+something else than text says so in KINDS.
 """
 
 from __future__ import annotations
@@ -12,18 +15,21 @@ from __future__ import annotations
 import hmac
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from include.contracts.registry import Column, ContractProblem
-from include.ingest import addresses, names, phones
+from include.ingest import addresses, names, phones, plain_texts
 from include.settings import Settings
+
+if TYPE_CHECKING:
+    import polars as pl
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 LONGEST_VALUE = 250
@@ -34,6 +40,9 @@ NUMBER_CELL = "\x02"
 _SPACES = re.compile(r"[\s\u00a0\u2007\u202f]+")
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+# What a spreadsheet makes of a long number: 6,12346E+08. Of a number cell it keeps fifteen digits.
+_SHORTENED = re.compile(r"\d(?:[.,]\d+)?E\+\d+", re.IGNORECASE)
+_DIGITS_KEPT = 15
 
 
 class _Invalid:
@@ -48,36 +57,50 @@ Read = Callable[[str], Any]
 
 
 @dataclass(frozen=True)
-class FieldValues:
-    """The values of one field over all rows: None where there is none, `invalid` where the text could not be read."""
+class Kind:
+    """What a field holds: how its values stand in a column, and how they become values of Python again."""
 
-    values: np.ndarray
-    invalid: np.ndarray
+    dtype: str
+    store: Callable[[Any], Any] = lambda value: value
+    restore: Callable[[Any], Any] = lambda value: value
+
+
+TEXT = Kind("String", store=str)
+DATE = Kind("Date")
+INTEGER = Kind("Int64")
+BOOLEAN = Kind("Boolean")
+AMOUNT = Kind("Amount")
+# kept as they are written in ISO or in full, because a column would change their time zone or their decimals
+DECIMAL = Kind("String", store=str, restore=Decimal)
+TIMESTAMP = Kind("String", store=datetime.isoformat, restore=datetime.fromisoformat)
+TIME = Kind("String", store=time.isoformat, restore=time.fromisoformat)
+
+
+def column_type(kind: Kind) -> pl.DataType:
+    """The type of a column that holds this kind."""
+    import polars as pl
+
+    return pl.Decimal(14, 2) if kind is AMOUNT else getattr(pl, kind.dtype)()
 
 
 @dataclass(frozen=True)
-class DistinctTexts:
-    """A column as its distinct (cleaned) texts and, per row, which of them it has."""
+class FieldValues:
+    """The values of one field over all rows: null where there is none, `invalid` where the text could not be read."""
 
-    texts: list[str]
-    positions: np.ndarray
+    kind: Kind
+    values: pl.Series
+    invalid: np.ndarray
 
     @classmethod
-    def of(cls, cells: list[str], number_cells: np.ndarray | None = None) -> DistinctTexts:
-        import pandas as pd
+    def absent(cls, kind: Kind, count: int) -> FieldValues:
+        """No value anywhere."""
+        import polars as pl
 
-        column = np.array(cells, dtype=object)
-        if number_cells is not None and number_cells.any():
-            column[number_cells] = NUMBER_CELL + column[number_cells]
-        positions, distinct = pd.factorize(column)
-        return cls([clean(text) for text in distinct], positions)
+        return cls(kind, pl.repeat(None, count, dtype=column_type(kind), eager=True), np.zeros(count, dtype=bool))
 
-    def spread(self, answers: list[Any]) -> FieldValues:
-        """One answer per distinct text → one value per row."""
-        invalid = np.fromiter((answer is INVALID for answer in answers), dtype=bool, count=len(answers))
-        values = np.empty(len(answers), dtype=object)
-        values[:] = [None if answer is INVALID else answer for answer in answers]
-        return FieldValues(values[self.positions], invalid[self.positions])
+    def to_list(self) -> list[Any]:
+        """The values as Python has them."""
+        return [None if value is None else self.kind.restore(value) for value in self.values.to_list()]
 
 
 def clean(text: str) -> str:
@@ -94,17 +117,98 @@ def fields_filled(column: Column) -> tuple[str, ...]:
     return FIELDS.get(column.reader, column.fills)
 
 
-def read_column(column: Column, distinct: DistinctTexts) -> dict[str, FieldValues]:
-    """The fields `column` fills, read by the reader it names; an empty text is an empty value, never an invalid one."""
-    if column.reader not in READERS:
-        known = ", ".join(sorted(READERS))
-        raise ContractProblem(f"column {column.name}: there is no reader {column.reader!r}; there are {known}")
+def kinds_filled(column: Column) -> tuple[Kind, ...]:
+    """What kind of values the fields of `fields_filled` hold."""
+    kinds = KINDS.get(column.reader, TEXT)
+    return kinds if isinstance(kinds, tuple) else (kinds,) * len(fields_filled(column))
+
+
+def read_columns(
+    columns: Mapping[str, Column], cells: pl.DataFrame, number_cells: Mapping[str, np.ndarray]
+) -> dict[str, list[tuple[str, FieldValues]]]:
+    """For each column of `cells`, the fields its contract column fills; `number_cells`: which cells were numbers."""
+    import polars as pl
+
+    for column in columns.values():
+        if column.reader not in READERS:
+            known = ", ".join(sorted(READERS))
+            raise ContractProblem(f"column {column.name}: there is no reader {column.reader!r}; there are {known}")
+    marked = cells.with_columns(
+        pl.when(pl.Series(mask)).then(NUMBER_CELL + pl.col(place)).otherwise(pl.col(place)).alias(place)
+        for place, mask in number_cells.items()
+        if place in columns and mask.any()
+    )
+    plain = {place: read for place, column in columns.items() if (read := plain_texts.plain_reading(column, place))}
+    answers = marked.select(
+        expression.alias(f"{place}:{number}")
+        for place, read in plain.items()
+        for number, expression in enumerate((read.is_plain, *read.values))
+    )
+    found = {}
+    for place, column in columns.items():
+        ready = [answers[name] for name in answers.columns if name.startswith(f"{place}:")]
+        found[place] = _complete(column, marked[place], ready)
+    return found
+
+
+def read_column(
+    column: Column, cells: list[str | None], number_cells: np.ndarray | None = None
+) -> dict[str, FieldValues]:
+    """The fields one column fills."""
+    import polars as pl
+
+    frame = pl.DataFrame({"0": pl.Series([cell or None for cell in cells], dtype=pl.String)})
+    numbers = {} if number_cells is None else {"0": number_cells}
+    return dict(read_columns({"0": column}, frame, numbers)["0"])
+
+
+def _complete(column: Column, cells: pl.Series, ready: list[pl.Series]) -> list[tuple[str, FieldValues]]:
+    """All answers of a column: those of plain texts, and the reader's for every other distinct text."""
+    import polars as pl
+
+    fields, kinds, count = fields_filled(column), kinds_filled(column), len(cells)
+    if ready:
+        is_plain, plain_values = ready[0].fill_null(False), ready[1:]
+        left = (~is_plain & cells.is_not_null()).arg_true()
+    else:
+        plain_values = [FieldValues.absent(kind, count).values for kind in kinds]
+        left = cells.is_not_null().arg_true()
+    if not len(left):
+        nowhere = np.zeros(count, dtype=bool)
+        return [
+            (field, FieldValues(kind, values, nowhere))
+            for field, kind, values in zip(fields, kinds, plain_values, strict=True)
+        ]
+    texts = cells.gather(left).to_frame("text")
+    distinct = texts["text"].unique()
+    answers = read_texts(column, distinct.to_list())
+    columns: dict[str, pl.Series] = {"text": distinct}
+    for number, kind in enumerate(kinds):
+        one = [answer[number] for answer in answers]
+        stored = [None if value is None or value is INVALID else kind.store(value) for value in one]
+        columns[f"{number}"] = pl.Series(stored, dtype=column_type(kind), strict=True)
+        columns[f"{number}!"] = pl.Series([value is INVALID for value in one], dtype=pl.Boolean)
+    spread = texts.join(pl.DataFrame(columns), on="text", how="left", maintain_order="left")
+    # each row takes its answer from the plain ones, or from the others behind them
+    place = np.arange(count)
+    place[left.to_numpy()] = count + np.arange(len(left))
+    found = []
+    for number, (field, kind, values) in enumerate(zip(fields, kinds, plain_values, strict=True)):
+        invalid = np.zeros(count, dtype=bool)
+        invalid[left.to_numpy()] = spread[f"{number}!"].to_numpy()
+        both = pl.concat([values.cast(column_type(kind)).rename(""), spread[f"{number}"].rename("")])
+        found.append((field, FieldValues(kind, both.gather(place), invalid)))
+    return found
+
+
+def read_texts(column: Column, texts: Sequence[str]) -> list[tuple[Any, ...]]:
+    """What the column's reader answers to each text, one answer a field; an empty text is an empty value."""
     read, fields = READERS[column.reader](column), fields_filled(column)
-    is_free, takes_number_cells = column.reader == "free_text", column.reader == "amount"
+    is_free, takes_number_cells = column.reader == "free_text", column.reader in ("amount", "text")
     longest = LONGEST_FREE_TEXT if is_free else LONGEST_VALUE
     nothing, unreadable = (None,) * len(fields), (INVALID,) * len(fields)
     answers: list[tuple[Any, ...]] = []
-    for text in distinct.texts:
+    for text in map(clean, texts):
         bare = text.removeprefix(NUMBER_CELL)
         if not bare:
             answers.append(nothing)
@@ -113,7 +217,7 @@ def read_column(column: Column, distinct: DistinctTexts) -> dict[str, FieldValue
         else:
             answer = read(text if takes_number_cells else bare)
             answers.append(answer if isinstance(answer, tuple) else (answer,) * len(fields))
-    return {field: distinct.spread([answer[index] for answer in answers]) for index, field in enumerate(fields)}
+    return answers
 
 
 def _plain(read: Callable[[str], Any]) -> Callable[[Column], Read]:
@@ -130,6 +234,17 @@ def _plain(read: Callable[[str], Any]) -> Callable[[Column], Read]:
 
 
 # -- plain values ------------------------------------------------------------------------------------------------------
+
+
+def text_(_: Column) -> Read:
+    """Text as it is; a number that a spreadsheet shortened (1,2E+05, or more digits than it keeps) is none any more."""
+
+    def read(text: str) -> Any:
+        bare = text.removeprefix(NUMBER_CELL)
+        has_lost_digits = _SHORTENED.fullmatch(bare) or (bare != text and len(bare.lstrip("-")) > _DIGITS_KEPT)
+        return INVALID if has_lost_digits else bare
+
+    return read
 
 
 def code(column: Column) -> Read:
@@ -366,7 +481,7 @@ def _address_line(text: str) -> tuple[Any, ...]:
 
 
 READERS: dict[str, Callable[[Column], Read]] = {
-    "text": _plain(str),
+    "text": text_,
     "free_text": _plain(str),
     "code": code,
     "yes_no": yes_no,
@@ -393,6 +508,17 @@ READERS: dict[str, Callable[[Column], Read]] = {
 
 # A column of telephone numbers offers candidates; which become phone_1 and phone_2 is decided over all its columns.
 PHONE_FIRST, PHONE_SECOND, PHONE_UNUSABLE = "phone:first", "phone:second", "phone:unusable"
+KINDS: dict[str, Kind | tuple[Kind, ...]] = {
+    "yes_no": BOOLEAN,
+    "integer": INTEGER,
+    "decimal": DECIMAL,
+    "date": DATE,
+    "timestamp": TIMESTAMP,
+    "time": TIME,
+    "amount": AMOUNT,
+    "house_number": (INTEGER, TEXT, TEXT),
+    "address_line": (TEXT, INTEGER, TEXT, TEXT),
+}
 FIELDS: dict[str, tuple[str, ...]] = {
     "person_name": ("initials", "name_prefix", "surname"),
     "postcode_and_city": ("postcode", "city"),

@@ -4,38 +4,48 @@ Rule (interfaces §2): every row of the file ends in exactly one of good, quaran
 duplicate; a file is refused as a whole when it cannot be opened, lacks a column, or has more bad rows than its contract
 allows. Everything follows from two contracts: the sender's (which column fills which field, by which reader) and the
 one of the table the rows land in (what must be there, what may be left out, which rules hold between fields).
-How it works: columns are read set-wise (include/ingest/readers.py), verdicts are masks over all rows; no row is looked
-at by itself. No I/O happens here, so a contract can be tried on a sample.
+How it works: a file is judged part by part (`judge_parts`), so that memory follows the part; what must be known of the
+whole file (references seen, counts) is carried along. Columns are read set-wise (include/ingest/readers.py), verdicts
+are masks over all rows; no row is looked at by itself. No I/O happens here, so a contract can be tried on a sample.
 """
 
 from __future__ import annotations
 
+import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import reduce
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, reduce
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from include.contracts.headers import match_header
 from include.contracts.registry import Column, Contract, ContractProblem, RowRule, load_contract
-from include.ingest.opening import FILE_HEADER, NOTHING, FileRefused, OpenedFile, open_file
+from include.ingest.opening import FILE_HEADER, FileRefused, OpenedFile, nothing, open_parts, together
 from include.ingest.readers import (
+    AMOUNT,
+    BOOLEAN,
+    DATE,
+    INTEGER,
     PHONE_FIRST,
     PHONE_SECOND,
     PHONE_UNUSABLE,
-    DistinctTexts,
+    TEXT,
     FieldValues,
+    Kind,
+    column_type,
     fields_filled,
-    read_column,
+    read_columns,
 )
+from include.ingest.references import ReferencesSeen
 from include.months import Month
 
 if TYPE_CHECKING:
     import pandas as pd
+    import polars as pl
 
 FILE_THRESHOLD = "file_threshold"
 FILE_EMPTY = "file_empty"
@@ -66,62 +76,143 @@ class DeliveryWarning:
 
 @dataclass(frozen=True)
 class JudgedDelivery:
-    """A delivery with its verdicts.
+    """A delivery, or one part of it, with its verdicts.
 
-    `rows` holds the good rows: line_number, one column per field of the landing contract (Python values, None where
-    there is none) and `flags` (tuples). `quarantined` and `duplicates` hold line_number and reasons (tuples).
-    With a `rejection`, `rows` is empty and the others say what was found.
+    `good` holds the good rows: line_number, one column per field of the landing contract (null where there is no
+    value) and `flags`. `held` and `doubled` hold line_number and reasons of the quarantined rows and the duplicates.
+    `kinds` says what the fields are; `other_months` how many rows are of which other month than the file. With a
+    `rejection`, `good` is empty and the others say what was found.
     """
 
     contract: Contract
     file_name: str
     rejection: Rejection | None
     warnings: tuple[DeliveryWarning, ...]
-    rows: pd.DataFrame
-    quarantined: pd.DataFrame
-    duplicates: pd.DataFrame
+    kinds: Mapping[str, Kind]
+    good: pl.DataFrame
+    held: pl.DataFrame
+    doubled: pl.DataFrame
     opened: OpenedFile
+    other_months: Mapping[Month, int]
 
     @property
     def rows_in_file(self) -> int:
-        return len(self.opened.rows)
+        return len(self.opened)
 
     @property
     def is_accepted(self) -> bool:
         return self.rejection is None
 
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The good rows with values of Python, None where there is none; `flags` are tuples."""
+        import pandas as pd
+
+        columns: dict[str, Any] = {"line_number": self.good["line_number"].to_list()}
+        for field, kind in self.kinds.items():
+            columns[field] = FieldValues(kind, self.good[field], np.empty(0)).to_list()
+        columns["flags"] = list(map(tuple, self.good["flags"].to_list()))
+        return pd.DataFrame(columns, dtype=object)
+
+    @cached_property
+    def quarantined(self) -> pd.DataFrame:
+        """Line number and reasons (tuples) of the bad rows."""
+        return _lines_with_reasons(self.held)
+
+    @cached_property
+    def duplicates(self) -> pd.DataFrame:
+        """Line number and reasons (tuples) of the rows whose reference a good row before them has."""
+        return _lines_with_reasons(self.doubled)
+
+
+def _lines_with_reasons(frame: pl.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    reasons = list(map(tuple, frame["reasons"].to_list()))
+    return pd.DataFrame({"line_number": frame["line_number"].to_list(), "reasons": reasons}, dtype=object)
+
 
 def read_delivery(contract: Contract, file_name: str, data: bytes) -> JudgedDelivery:
-    """Judge the bytes of one file of `contract`; never raises for what is in them."""
-    landing = _landing(contract)
+    """Judge the bytes of one file of `contract` as a whole; never raises for what is in them."""
     try:
-        opened = open_file(contract, data)
-        if not opened.header:
-            return _judged(contract, file_name, NOTHING, warnings=[DeliveryWarning(FILE_EMPTY, "the file has no rows")])
-        places, warnings = _match_header(contract, opened)
+        parts = list(judge_parts(contract, file_name, io.BytesIO(data)))
     except FileRefused as refusal:
-        return _judged(contract, file_name, NOTHING, rejection=Rejection(refusal.code, refusal.detail))
-    if opened.is_empty:
-        warnings.append(DeliveryWarning(FILE_EMPTY, "the file has a header and no rows"))
-        return _judged(contract, file_name, opened, warnings=warnings)
+        return rejected(contract, file_name, Rejection(refusal.code, refusal.detail))
+    return _within_threshold(_whole(parts))
 
-    fields, unusable = _read_fields(contract, landing, opened, places)
-    reasons = _Verdicts(len(opened.rows))
-    flags = _Verdicts(len(opened.rows))
-    _judge_fields(landing, fields, unusable, reasons, flags)
+
+def judge_parts(contract: Contract, file_name: str, file: BinaryIO) -> Iterator[JudgedDelivery]:
+    """Judge a file part by part, at least one part; FileRefused, at any part, when it cannot be opened.
+
+    Whether too many rows are bad shows at the end: see `too_many_bad_rows`. The warnings come with the first part.
+    """
+    landing, rules = _landing(contract), _rules(contract)
     named = contract.read_file_name(file_name)
     month = named.month if named else None
-    rules = _rules(contract)
+    seen = ReferencesSeen()
+    is_first = True
+    for opened in open_parts(contract, file):
+        if is_first:
+            places, warnings = _first_look(contract, opened)
+        part = _judge(contract, file_name, landing, rules, month, opened, places, seen)
+        yield replace(part, warnings=tuple(warnings)) if is_first else part
+        is_first = False
+
+
+def _first_look(contract: Contract, opened: OpenedFile) -> tuple[dict[str, int], list[DeliveryWarning]]:
+    """Where the columns are, and what is to be told about the file."""
+    if not opened.header:
+        return {}, [DeliveryWarning(FILE_EMPTY, "the file has no rows")]
+    places, warnings = _match_header(contract, opened)
+    if opened.is_empty:
+        warnings.append(DeliveryWarning(FILE_EMPTY, "the file has a header and no rows"))
+    return places, warnings
+
+
+def _judge(
+    contract: Contract,
+    file_name: str,
+    landing: tuple[Column, ...],
+    rules: tuple[RowRule, ...],
+    month: Month | None,
+    opened: OpenedFile,
+    places: Mapping[str, int],
+    seen: ReferencesSeen,
+) -> JudgedDelivery:
+    if opened.is_empty:
+        return _judged(contract, file_name, opened)
+    fields, unusable = _read_fields(contract, landing, opened, places)
+    reasons, flags = _Verdicts(len(opened)), _Verdicts(len(opened))
+    _judge_fields(landing, fields, unusable, reasons, flags)
     for rule in rules:
-        reasons.add(rule.reason, ROW_RULES[rule.rule]([fields[name].values for name in rule.fields], rule, month))
+        reasons.add(rule.reason, ROW_RULES[rule.rule]([fields[name] for name in rule.fields], rule, month))
     if opened.misshapen.any():
         # its values stand in the wrong columns, so what they say about each other means nothing
         reasons.clear(opened.misshapen)
         reasons.add(ROW_MISSHAPEN, opened.misshapen)
     is_bad = reasons.any
-    is_duplicate = _mark_duplicates(landing, fields, is_bad, reasons)
-    judged = _divided(contract, file_name, opened, fields, warnings, reasons, flags, is_bad, is_duplicate)
-    return _within_threshold(judged, _other_month(rules, fields, month))
+    is_duplicate = _mark_duplicates(landing, fields, is_bad, reasons, seen)
+    judged = _divided(contract, file_name, opened, fields, reasons, flags, is_bad, is_duplicate)
+    return replace(judged, other_months=_other_months(rules, fields, month))
+
+
+def too_many_bad_rows(
+    contract: Contract, file_name: str, bad: int, rows: int, other_months: Mapping[Month, int]
+) -> Rejection | None:
+    """The refusal of a file with more bad rows than its contract allows; it says when most are of one other month."""
+    if bad <= contract.quarantine_threshold * rows:
+        return None
+    remark = "; repair the file and deliver it again"
+    for other, found in Counter(other_months).most_common(1):
+        named = contract.read_file_name(file_name)
+        if named and 2 * found > rows:
+            remark = f"; {found} rows are of {other} and the file is named after {named.month}: "
+            remark += "correct its name or its rows"
+    detail = (
+        f"{bad} of {rows} rows are bad, more than the {contract.quarantine_threshold:.0%} that {contract.reference} "
+        f"allows{remark}"
+    )
+    return Rejection(FILE_THRESHOLD, detail)
 
 
 def _landing(contract: Contract) -> tuple[Column, ...]:
@@ -178,15 +269,18 @@ def _read_fields(
     contract: Contract, landing: Sequence[Column], opened: OpenedFile, places: Mapping[str, int]
 ) -> tuple[dict[str, FieldValues], np.ndarray]:
     """Every landing field over all rows, and where a telephone number was unusable."""
-    count = len(opened.rows)
-    cells = list(zip(*opened.rows, strict=True))
+    count = len(opened)
+    wanted = {
+        str(places[column.name]): column
+        for column in contract.columns
+        if column.name in places and fields_filled(column)
+    }
+    numbers = {str(place): mask for place, mask in opened.number_cells.items()}
+    answered = read_columns(wanted, opened.cells, numbers)
     found: dict[str, list[FieldValues]] = {}
-    for column in contract.columns:
-        if column.name in places and fields_filled(column):
-            index = places[column.name]
-            distinct = DistinctTexts.of(cells[index], opened.number_cells.get(index))
-            for field, values in read_column(column, distinct).items():
-                found.setdefault(field, []).append(values)
+    for answers in answered.values():
+        for field, values in answers:
+            found.setdefault(field, []).append(values)
     fields = {field.name: _filled(field, found.get(field.name, []), count) for field in landing}
     unusable = np.zeros(count, dtype=bool)
     if PHONE_FIRST in found:
@@ -195,53 +289,54 @@ def _read_fields(
     return fields, unusable
 
 
+_FIELD_KINDS = {"number": AMOUNT, "integer": INTEGER, "boolean": BOOLEAN, "date": DATE}
+
+
 def _filled(field: Column, found: Sequence[FieldValues], count: int) -> FieldValues:
     """One field from the columns that fill it: texts are joined with a space."""
+    import polars as pl
+
     if not found:
-        values, invalid = np.full(count, None, dtype=object), np.zeros(count, dtype=bool)
+        filled = FieldValues.absent(_FIELD_KINDS.get(field.logical_type, TEXT), count)
     else:
-        combined = _joined if field.logical_type == "string" else _first_given
-        values = reduce(combined, (one.values for one in found))
-        invalid = reduce(np.logical_or, (one.invalid for one in found))
+        filled = reduce(_joined if field.logical_type == "string" else _first_given, found)
+    values, invalid = filled.values, filled.invalid
     when_empty = field.option("whenEmpty")
     if when_empty is not None:
-        values = np.where(_is_none(values), when_empty, values)
+        values = values.fill_null(pl.lit(when_empty, dtype=column_type(filled.kind)))
     if field.max_length is not None:
-        invalid = invalid | (_lengths(values) > field.max_length)
-    return FieldValues(values, invalid)
+        invalid = invalid | (values.str.len_chars().fill_null(0) > field.max_length).to_numpy()
+    return FieldValues(filled.kind, values, invalid)
 
 
-def _first_given(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return np.where(_is_none(left), right, left)
+def _first_given(left: FieldValues, right: FieldValues) -> FieldValues:
+    values = left.values.zip_with(left.values.is_not_null(), right.values)
+    return FieldValues(left.kind, values, left.invalid | right.invalid)
 
 
-def _joined(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    no_left, no_right = _is_none(left), _is_none(right)
-    joined = np.where(no_left, right, left)
-    both = ~no_left & ~no_right
-    if both.any():
-        joined[both] = left[both] + " " + right[both]
-    return joined
+def _joined(left: FieldValues, right: FieldValues) -> FieldValues:
+    import polars as pl
+
+    joined = pl.select(pl.concat_str(left.values, right.values, separator=" ", ignore_nulls=True)).to_series()
+    # of nothing and nothing it makes an empty text
+    has_any = left.values.is_not_null() | right.values.is_not_null()
+    nowhere = pl.repeat(None, len(joined), dtype=pl.String, eager=True)
+    return FieldValues(left.kind, joined.zip_with(has_any, nowhere), left.invalid | right.invalid)
 
 
 def _choose_phones(found: Mapping[str, Sequence[FieldValues]]) -> dict[str, FieldValues]:
     """The first two different callable numbers, in the order of the contract's columns."""
+    import polars as pl
+
     pairs = zip(found[PHONE_FIRST], found[PHONE_SECOND], strict=True)
-    candidates = [one.values for pair in pairs for one in pair]
-    first = reduce(lambda chosen, offered: np.where(_is_none(chosen), offered, chosen), candidates)
-    second = np.full(len(first), None, dtype=object)
-    for offered in candidates:
-        second = np.where(_is_none(second) & (offered != first), offered, second)
-    nowhere = np.zeros(len(first), dtype=bool)
-    return {"phone_1": FieldValues(first, nowhere), "phone_2": FieldValues(second, nowhere)}
-
-
-def _is_none(values: np.ndarray) -> np.ndarray:
-    return np.equal(values, None).astype(bool)
-
-
-def _lengths(values: np.ndarray) -> np.ndarray:
-    return np.fromiter((len(value) if value else 0 for value in values), dtype=np.int64, count=len(values))
+    candidates = [one.values for pair in pairs for one in pair if one.values.null_count() < len(one.values)]
+    nowhere = FieldValues.absent(TEXT, len(found[PHONE_FIRST][0].values))
+    if not candidates:
+        return {"phone_1": nowhere, "phone_2": nowhere}
+    first = pl.coalesce(candidates)
+    second = pl.coalesce(pl.when(offered != first).then(offered) for offered in candidates)
+    chosen = pl.select(first.alias("phone_1"), second.alias("phone_2"))
+    return {name: FieldValues(TEXT, chosen[name], nowhere.invalid) for name in chosen.columns}
 
 
 # -- verdicts ----------------------------------------------------------------------------------------------------------
@@ -265,17 +360,17 @@ class _Verdicts:
     def any(self) -> np.ndarray:
         return reduce(np.logical_or, self._masks.values(), np.zeros(self._count, dtype=bool))
 
-    def codes(self, rows: np.ndarray) -> np.ndarray:
-        """The codes of each of these rows, as tuples."""
-        combined = np.zeros(self._count, dtype=np.int64)
+    def codes(self, rows: np.ndarray) -> pl.Series:
+        """The codes of each of these rows (a mask), as lists."""
+        import polars as pl
+
+        combined = np.zeros(int(rows.sum()), dtype=np.int64)
         for bit, mask in enumerate(self._masks.values()):
-            combined |= mask.astype(np.int64) << bit
-        combinations, positions = np.unique(combined[rows], return_inverse=True)
+            combined |= mask[rows].astype(np.int64) << bit
+        combinations, positions = np.unique(combined, return_inverse=True)
         names = list(self._masks)
-        tuples = np.empty(len(combinations), dtype=object)
-        for index, combination in enumerate(combinations):
-            tuples[index] = tuple(name for bit, name in enumerate(names) if combination >> bit & 1)
-        return tuples[positions] if len(combinations) else tuples
+        lists = [[name for bit, name in enumerate(names) if combination >> bit & 1] for combination in combinations]
+        return pl.Series(lists, dtype=pl.List(pl.String)).gather(positions)
 
 
 def _judge_fields(
@@ -294,71 +389,73 @@ def _judge_fields(
         verdicts = flags if field.is_flagged_when_invalid else reasons
         verdicts.add(f"{field.reason_name}_invalid", found.invalid)
         if field.is_required:
-            reasons.add(f"{field.reason_name}_missing", _is_none(found.values) & ~found.invalid)
+            reasons.add(f"{field.reason_name}_missing", found.values.is_null().to_numpy() & ~found.invalid)
 
 
-def _not_positive(columns: Sequence[np.ndarray], _rule: RowRule, _month: Month | None) -> np.ndarray:
-    return _where_all(columns, lambda amounts: amounts <= 0)
+Rule = Callable[[Sequence[FieldValues], RowRule, Month | None], np.ndarray]
 
 
-def _out_of_order(columns: Sequence[np.ndarray], _rule: RowRule, _month: Month | None) -> np.ndarray:
-    return _where_all(columns, lambda first, second: first > second)
+def _not_positive(fields: Sequence[FieldValues], _rule: RowRule, _month: Month | None) -> np.ndarray:
+    return (fields[0].values <= 0).fill_null(False).to_numpy()
 
 
-def _outside_file_month(columns: Sequence[np.ndarray], rule: RowRule, month: Month | None) -> np.ndarray:
+def _out_of_order(fields: Sequence[FieldValues], _rule: RowRule, _month: Month | None) -> np.ndarray:
+    earlier, later = fields
+    if earlier.kind is DATE and later.kind is DATE:
+        return (earlier.values > later.values).fill_null(False).to_numpy()
+    pairs = zip(earlier.to_list(), later.to_list(), strict=True)
+    return np.array([None not in (first, second) and first > second for first, second in pairs], dtype=bool)
+
+
+def _outside_file_month(fields: Sequence[FieldValues], rule: RowRule, month: Month | None) -> np.ndarray:
     """Days before or after the month the file is named after, but for the days the contract leaves on either side."""
+    days = fields[0].values
     if month is None:
-        return np.zeros(len(columns[0]), dtype=bool)
+        return np.zeros(len(days), dtype=bool)
     first = month.first_day - timedelta(days=rule.limits.get("daysBefore", 0))
     last = month.last_day + timedelta(days=rule.limits.get("daysAfter", 0))
-    return _where_all(columns, lambda days: (days < first) | (days > last))
+    return (~days.is_between(first, last)).fill_null(False).to_numpy()
 
 
-def _where_all(columns: Sequence[np.ndarray], broken: Callable[..., np.ndarray]) -> np.ndarray:
-    """Where the rule is broken; a row without one of the values cannot break it."""
-    present = reduce(np.logical_and, (~_is_none(values) for values in columns))
-    mask = np.zeros(len(columns[0]), dtype=bool)
-    mask[present] = broken(*(values[present] for values in columns)).astype(bool)
-    return mask
-
-
-# What a contract may ask of a row (quality, engine vroegsignalering); each answers where it is broken.
+# What a contract may ask of a row (quality, engine vroegsignalering); each answers where it is broken, and a row
+# without one of the values cannot break it.
 _IN_FILE_MONTH = "in_file_month"
-ROW_RULES: dict[str, Callable[[Sequence[np.ndarray], RowRule, Month | None], np.ndarray]] = {
+ROW_RULES: dict[str, Rule] = {
     "positive": _not_positive,
     "in_order": _out_of_order,
     _IN_FILE_MONTH: _outside_file_month,
 }
 
 
-def _other_month(rules: Iterable[RowRule], fields: Mapping[str, FieldValues], month: Month | None) -> str:
-    """When most rows are of one other month than the file's: which month that is, in words for the sender."""
+def _other_months(
+    rules: Iterable[RowRule], fields: Mapping[str, FieldValues], month: Month | None
+) -> Mapping[Month, int]:
+    """How many rows are of which other month than the file's."""
+    import polars as pl
+
     for rule in rules:
         if rule.rule != _IN_FILE_MONTH or month is None:
             continue
-        days = fields[rule.fields[0]].values
-        months = Counter(f"{day:%Y-%m}" for day in days[_outside_file_month([days], rule, month)])
-        for other, rows in months.most_common(1):
-            if 2 * rows > len(days):
-                return f"; {rows} rows are of {other} and the file is named after {month}: correct its name or its rows"
-    return ""
+        found = fields[rule.fields[0]]
+        days = found.values.filter(pl.Series(_outside_file_month([found], rule, month)))
+        counted = days.dt.truncate("1mo").value_counts().iter_rows()
+        return {Month(first_day.year, first_day.month): rows for first_day, rows in counted}
+    return {}
 
 
 def _mark_duplicates(
-    landing: Iterable[Column], fields: Mapping[str, FieldValues], is_bad: np.ndarray, reasons: _Verdicts
+    landing: Iterable[Column],
+    fields: Mapping[str, FieldValues],
+    is_bad: np.ndarray,
+    reasons: _Verdicts,
+    seen: ReferencesSeen,
 ) -> np.ndarray:
     """Good rows whose key a good row before them has; a bad row behind that row gets the reason beside its own."""
-    import pandas as pd
-
-    key = [field.name for field in landing if field.is_key]
+    key = [fields[field.name].values for field in landing if field.is_key]
     if not key:
         return np.zeros(len(is_bad), dtype=bool)
-    groups = pd.DataFrame({name: fields[name].values for name in key}).groupby(key, dropna=False, sort=False).ngroup()
-    positions = pd.Series(np.arange(len(is_bad)))
-    first_good = positions[~is_bad].groupby(groups[~is_bad]).min()
-    comes_after_good = (positions > groups.map(first_good)).to_numpy(dtype=bool)
-    has_key = reduce(np.logical_or, (~_is_none(fields[name].values) for name in key))
-    reasons.add(REFERENCE_DUPLICATE, comes_after_good & has_key)
+    comes_after_good = seen.come_again(key, ~is_bad)
+    reasons.add(REFERENCE_DUPLICATE, comes_after_good)
     return comes_after_good & ~is_bad
 
 
@@ -370,87 +467,110 @@ def _divided(
     file_name: str,
     opened: OpenedFile,
     fields: Mapping[str, FieldValues],
-    warnings: list[DeliveryWarning],
     reasons: _Verdicts,
     flags: _Verdicts,
     is_bad: np.ndarray,
     is_duplicate: np.ndarray,
 ) -> JudgedDelivery:
-    import pandas as pd
+    import polars as pl
 
     is_good = ~is_bad & ~is_duplicate
-    columns: dict[str, Any] = {"line_number": opened.line_numbers[is_good]}
-    columns |= {name: values.values[is_good] for name, values in fields.items()}
-    return _judged(
-        contract,
-        file_name,
-        opened,
-        warnings=warnings,
-        rows=pd.DataFrame(columns | {"flags": flags.codes(is_good)}, dtype=object),
-        quarantined=_with_reasons(opened.line_numbers[is_bad], reasons.codes(is_bad)),
-        duplicates=_with_reasons(opened.line_numbers[is_duplicate], reasons.codes(is_duplicate)),
+    values = pl.DataFrame({name: found.values for name, found in fields.items()})
+    good = values if is_good.all() else values.filter(pl.Series(is_good))
+    good = good.select(
+        pl.Series("line_number", opened.line_numbers[is_good]),
+        pl.all(),
+        flags.codes(is_good).alias("flags"),
+    )
+    return JudgedDelivery(
+        contract=contract,
+        file_name=file_name,
+        rejection=None,
+        warnings=(),
+        kinds={name: found.kind for name, found in fields.items()},
+        good=good,
+        held=_with_reasons(opened.line_numbers[is_bad], reasons.codes(is_bad)),
+        doubled=_with_reasons(opened.line_numbers[is_duplicate], reasons.codes(is_duplicate)),
+        opened=opened,
+        other_months={},
+    )
+
+
+def _whole(parts: Sequence[JudgedDelivery]) -> JudgedDelivery:
+    """The parts of a delivery as one."""
+    import polars as pl
+
+    if len(parts) == 1:
+        return parts[0]
+    return replace(
+        parts[0],
+        good=pl.concat([part.good for part in parts]),
+        held=pl.concat([part.held for part in parts]),
+        doubled=pl.concat([part.doubled for part in parts]),
+        opened=together([part.opened for part in parts]),
+        other_months=sum((Counter(part.other_months) for part in parts), Counter()),
     )
 
 
 def rejected(contract: Contract, file_name: str, rejection: Rejection) -> JudgedDelivery:
     """A delivery that is refused without being opened."""
-    return _judged(contract, file_name, NOTHING, rejection=rejection)
+    return replace(_judged(contract, file_name, nothing()), rejection=rejection)
 
 
 def withhold(judged: JudgedDelivery, is_withheld: np.ndarray, reason: str) -> JudgedDelivery:
     """Move good rows to quarantine for a reason that only the warehouse knows (a request nobody made)."""
-    import pandas as pd
+    import polars as pl
 
     if not is_withheld.any():
         return judged
-    lines = judged.rows["line_number"].to_numpy()[is_withheld]
-    reasons = np.empty(len(lines), dtype=object)
-    reasons[:] = [(reason,)] * len(lines)
-    quarantined = pd.concat([judged.quarantined, _with_reasons(lines, reasons)], ignore_index=True)
-    return _within_threshold(replace(judged, rows=judged.rows[~is_withheld], quarantined=quarantined))
+    lines = judged.good["line_number"].to_numpy()[is_withheld]
+    held = _with_reasons(lines, pl.Series([[reason]] * len(lines), dtype=pl.List(pl.String)))
+    good = judged.good.filter(pl.Series(~is_withheld))
+    return replace(judged, good=good, held=pl.concat([judged.held, held]))
 
 
-def _within_threshold(judged: JudgedDelivery, remark: str = "") -> JudgedDelivery:
-    """The delivery, or its rejection when too many of its rows are bad; `remark` says more about why."""
-    contract, bad, rows = judged.contract, len(judged.quarantined), judged.rows_in_file
-    if bad <= contract.quarantine_threshold * rows:
-        return judged
-    detail = (
-        f"{bad} of {rows} rows are bad, more than the {contract.quarantine_threshold:.0%} that {contract.reference} "
-        f"allows{remark or '; repair the file and deliver it again'}"
+def flagged(judged: JudgedDelivery, flag: str) -> JudgedDelivery:
+    """The same with one more flag at every good row."""
+    import polars as pl
+
+    return replace(judged, good=judged.good.with_columns(pl.col("flags").list.concat(pl.lit([flag]))))
+
+
+def _within_threshold(judged: JudgedDelivery) -> JudgedDelivery:
+    """The delivery, or its rejection when too many of its rows are bad."""
+    rejection = too_many_bad_rows(
+        judged.contract, judged.file_name, len(judged.held), judged.rows_in_file, judged.other_months
     )
-    return replace(judged, rejection=Rejection(FILE_THRESHOLD, detail), rows=judged.rows[:0])
+    return replace(judged, rejection=rejection, good=judged.good.clear()) if rejection else judged
 
 
-def _with_reasons(lines: np.ndarray, reasons: np.ndarray) -> pd.DataFrame:
-    import pandas as pd
+def _with_reasons(lines: np.ndarray, reasons: pl.Series) -> pl.DataFrame:
+    import polars as pl
 
-    return pd.DataFrame({"line_number": lines, "reasons": reasons}, dtype=object)
+    return pl.DataFrame({"line_number": pl.Series(lines, dtype=pl.Int64), "reasons": reasons})
 
 
-def _judged(
-    contract: Contract,
-    file_name: str,
-    opened: OpenedFile,
-    *,
-    rejection: Rejection | None = None,
-    warnings: Sequence[DeliveryWarning] = (),
-    rows: pd.DataFrame | None = None,
-    quarantined: pd.DataFrame | None = None,
-    duplicates: pd.DataFrame | None = None,
-) -> JudgedDelivery:
-    import pandas as pd
+def _judged(contract: Contract, file_name: str, opened: OpenedFile) -> JudgedDelivery:
+    """A delivery (or part) without rows."""
+    import polars as pl
 
-    fields = [field.name for field in _landing(contract)]
-    no_rows = pd.DataFrame(columns=["line_number", *fields, "flags"], dtype=object)
-    no_reasons = pd.DataFrame(columns=["line_number", "reasons"], dtype=object)
+    kinds = {field.name: _FIELD_KINDS.get(field.logical_type, TEXT) for field in _landing(contract)}
+    codes = pl.List(pl.String)
+    schema: dict[str, pl.DataType] = {
+        "line_number": pl.Int64(),
+        **{name: column_type(kind) for name, kind in kinds.items()},
+        "flags": codes,
+    }
+    no_reasons = _with_reasons(np.empty(0, dtype=np.int64), pl.Series([], dtype=codes))
     return JudgedDelivery(
         contract=contract,
         file_name=file_name,
-        rejection=rejection,
-        warnings=tuple(warnings),
-        rows=no_rows if rows is None else rows,
-        quarantined=no_reasons if quarantined is None else quarantined,
-        duplicates=no_reasons if duplicates is None else duplicates,
+        rejection=None,
+        warnings=(),
+        kinds=kinds,
+        good=pl.DataFrame(schema=schema),
+        held=no_reasons,
+        doubled=no_reasons,
         opened=opened,
+        other_months={},
     )

@@ -1,19 +1,17 @@
 """The receipt a sender gets for every file: what was taken, what was not and why, by line number.
 
 Rule: a receipt holds counts, reason codes and line numbers, never a value from the file; whoever may open it learns
-nothing about a person. It begins with a message for people, in Dutch. The same file gives the same receipt.
+nothing about a person. It begins with a message for people, in Dutch. The same file gives the same receipt. Counts are
+complete; of very many lines it names the first (include/ingest/findings.py) and says so.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from include.ingest.reading import JudgedDelivery
-
-if TYPE_CHECKING:
-    import pandas as pd
+from include.ingest.findings import Findings, Lines
 
 UNKNOWN_SENDER = "_unknown"
 
@@ -23,15 +21,20 @@ def receipt_path(folder: str, file_name: str) -> str:
     return f"{folder}/receipt_{file_name}.json"
 
 
-def receipt(summary: dict[str, Any], judged: JudgedDelivery | None) -> bytes:
-    """The receipt of a delivery: `summary` as `ops.deliveries` has it, `judged` for what was found in the rows."""
+def receipt(summary: dict[str, Any], findings: Findings | None) -> bytes:
+    """The receipt of a delivery: `summary` as `ops.deliveries` has it, `findings` for what was found in the rows."""
     content = {"message": in_words(summary), **summary}
-    if judged is not None:
-        content["warnings"] = [{"code": one.code, "detail": one.detail} for one in judged.warnings]
-        content["quarantined"] = _lines(judged.quarantined, "reasons")
-        content["duplicates"] = _lines(judged.duplicates, "reasons")
-        flagged = judged.rows[judged.rows["flags"].map(bool)] if len(judged.rows) else judged.rows
-        content["loaded_without"] = _lines(flagged, "flags")
+    if findings is not None:
+        content["warnings"] = [{"code": one.code, "detail": one.detail} for one in findings.warnings]
+        listed = {
+            "quarantined": findings.quarantined,
+            "duplicates": findings.duplicates,
+            "loaded_without": findings.loaded_without,
+        }
+        content["rows_by_reason"] = {name: dict(sorted(found.rows_by_code.items())) for name, found in listed.items()}
+        content |= {name: _lines(found) for name, found in listed.items()}
+        if cut := [name for name, found in listed.items() if not found.are_all_shown]:
+            content["lines_not_shown"] = {name: listed[name].total - len(listed[name].shown) for name in cut}
     return json.dumps(content, ensure_ascii=False, indent=1).encode()
 
 
@@ -55,8 +58,5 @@ def in_words(summary: Mapping[str, Any]) -> str:
     return said
 
 
-def _lines(found: pd.DataFrame, codes: str) -> list[dict[str, Any]]:
-    return [
-        {"line": int(line), "reasons": list(reasons)}
-        for line, reasons in zip(found["line_number"], found[codes], strict=True)
-    ]
+def _lines(found: Lines) -> list[dict[str, Any]]:
+    return [{"line": line, "reasons": list(codes)} for line, codes in found.shown]
