@@ -140,6 +140,10 @@ CHANGES: dict[str, Kind] = {
     "size_lowered": Kind("files may be less large", BREAKING, COMPATIBLE),
     "size_raised": Kind("files may be larger", COMPATIBLE, BREAKING, US),
     "manifest_changed": Kind("with or without a manifest", BREAKING, BREAKING),
+    "companion_changed": Kind("comes with another file", BREAKING, BREAKING),
+    "interface_changed": Kind("another address or way to exchange without files", BREAKING, BREAKING),
+    "standard_changed": Kind("follows another standard or version of it", BREAKING, BREAKING),
+    "language_changed": Kind("written in another language", BREAKING, BREAKING),
     # promises
     "threshold_lowered": Kind("fewer bad rows are allowed in a file", BREAKING, COMPATIBLE),
     "threshold_raised": Kind("more bad rows are allowed in a file", COMPATIBLE, BREAKING, US),
@@ -255,6 +259,13 @@ def _or(value: Any, default: Any) -> Any:
     return default if value is ABSENT or value is None else value
 
 
+def _aspect(aspects: Mapping[str, Compare], path: str) -> Compare:
+    """How the part is compared: as itself, as words in Dutch, or as what it is a part of."""
+    if path in aspects:
+        return aspects[path]
+    return _TEXT if path.endswith("Nl") else aspects.get(path.split(".")[0], _changed("unclassified"))
+
+
 def _same(_: Any, __: Any) -> Iterator[str]:
     """The identity of a version: it says nothing about what changed."""
     return iter(())
@@ -303,8 +314,10 @@ CONTRACT_ASPECTS: dict[str, Compare] = {
     "customProperties.manifest": _changed("manifest_changed", False),
     "customProperties.validFrom": _begin,
     "customProperties.validTo": _changed("version_ends"),
-    "customProperties.titleNl": _TEXT,
-    "customProperties.purposeNl": _TEXT,
+    "customProperties.accompanies": _changed("companion_changed"),
+    "customProperties.api": _changed("interface_changed"),
+    "customProperties.standard": _changed("standard_changed"),
+    "customProperties.language": _changed("language_changed"),
 }
 TABLE_ASPECTS: dict[str, Compare] = {
     "physicalName": _changed("table_label_changed"),
@@ -316,7 +329,6 @@ TABLE_ASPECTS: dict[str, Compare] = {
     "dataGranularityDescription": _TEXT,
     "tags": _TEXT,
     "authoritativeDefinitions": _TEXT,
-    "customProperties.descriptionNl": _TEXT,
     "customProperties.carried": _WORK,
     "customProperties.gate": _WORK,
     "customProperties.model": _WORK,
@@ -360,7 +372,6 @@ COLUMN_ASPECTS: dict[str, Compare] = {
     ),
     "customProperties.reasonName": _changed("reason_renamed"),
     "customProperties.filledBy": _WORK,
-    "customProperties.descriptionNl": _TEXT,
 }
 _WORDS_OF_A_RULE = ("description", "dimension", "businessImpact", "tags", "name")
 _STRICT = ("critical", "error")
@@ -419,8 +430,7 @@ class _Found:
             if promise != path and (promise not in old or promise not in new):
                 continue  # the unit of a promise that came or went says nothing more
             before, after = old.get(path, ABSENT), new.get(path, ABSENT)
-            aspect = aspects.get(path) or aspects.get(path.split(".")[0]) or _changed("unclassified")
-            for kind in aspect(before, after):
+            for kind in _aspect(aspects, path)(before, after):
                 self.add(kind, (*place, *path.split(".")), before, after)
 
     def labelled(self, parts: dict[str, Any], item: Mapping[str, Any]) -> dict[str, Any]:
