@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from include.contracts import dbt_models
+from include.contracts import dbt_models, gate_suites
 from include.settings import PROJECT_ROOT
 
 #: Where generated files of each kind lie, below the project.
-PATTERNS = ("dbt_project/models/**/*.generated.yml",)
+PATTERNS = ("dbt_project/models/**/*.generated.yml", "expectations/contracts/*.json")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,10 @@ class Drift:
 def generated_files(project: Path = PROJECT_ROOT) -> dict[str, str]:
     """Path below the project → text, of every generated file."""
     models = dbt_models.model_files(project / "dbt_project" / "models")
-    return {str(path.relative_to(project)): text for path, text in models.items()}
+    return {
+        **{str(path.relative_to(project)): text for path, text in models.items()},
+        **{f"expectations/contracts/{name}": text for name, text in gate_suites.suite_files().items()},
+    }
 
 
 def write_generated(target: Path, project: Path = PROJECT_ROOT) -> list[Drift]:

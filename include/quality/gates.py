@@ -2,7 +2,9 @@
 
 Rule: a gate reads, never repairs. Every expectation leaves one row in `ops.gate_results`; a critical failure stops the
 month, a warning or info is kept and the month goes on. Values of rows never leave the database: results are counts and
-aggregates. To change a rule, edit its suite; no rule stands in this module.
+aggregates. No rule stands in this module. What one table must be like stands in its contract, and is judged by the gate
+the contract names (`expectations/contracts/`, generated); what must hold between tables, or of a month, stands in the
+suite of the gate, written by hand.
 
 A suite names the role that may read what it judges, and its batches. A batch is a query (or a table, of which it takes
 the month's rows) with Great Expectations' own expectations; `{month}` stands for the month. A rule over several tables
@@ -99,12 +101,20 @@ def run_gate(gate: str, month: Month, run_id: str | None = None) -> GateVerdict:
 
 
 def load_suite(gate: str) -> Mapping[str, Any]:
-    """The gate's suite, as written."""
+    """The gate's suite as written by hand, followed by what the contracts leave to this gate."""
     paths = sorted(EXPECTATIONS_FOLDER.glob(f"{gate}_*.json"))
     if len(paths) != 1:
         known = ", ".join(path.stem for path in sorted(EXPECTATIONS_FOLDER.glob("G*_*.json")))
         raise ValueError(f"{gate!r} is not one gate in {EXPECTATIONS_FOLDER.name}/; there are: {known}")
-    return json.loads(paths[0].read_text(encoding="utf-8"))
+    suite = json.loads(paths[0].read_text(encoding="utf-8"))
+    return {**suite, "batches": [*suite["batches"], *_contracted_batches(gate)]}
+
+
+def _contracted_batches(gate: str) -> Iterator[Mapping[str, Any]]:
+    for path in sorted((EXPECTATIONS_FOLDER / "contracts").glob("*.json")):
+        for batch in json.loads(path.read_text(encoding="utf-8"))["batches"]:
+            if batch["gate"] == gate:
+                yield batch
 
 
 def _judge(suite: Mapping[str, Any], month: Month) -> Iterator[RuleResult]:
@@ -236,7 +246,8 @@ def _store(suite: Mapping[str, Any], month: Month, run_id: str | None, results: 
 
 def _found(result: RuleResult) -> str:
     if result.unexpected_rows is not None:
-        return f"{result.unexpected_rows} found, {result.checked_rows} checked"
+        where = f" ({result.observed})" if result.observed else ""
+        return f"{result.unexpected_rows} found{where}, {result.checked_rows} checked"
     return f"{result.observed or 'nothing'} found, {result.checked_rows} checked"
 
 

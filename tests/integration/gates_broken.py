@@ -86,7 +86,6 @@ BREAKS = (
         ),
         severity="warning",
     ),
-    Break("G1", "amount_is_plausible", (LANDED,), (one(LANDED, "arrears_eur = 26000"),), severity="warning"),
     Break(
         "G1",
         "few_rows_quarantined",
@@ -262,28 +261,6 @@ BREAKS = (
     # G5
     Break(
         "G5",
-        "list_is_not_empty",
-        (LIST, ROUTES),
-        (f"delete from {LIST}", f"update {ROUTES} set route = 'letter' where route = 'call'"),
-        severity="warning",
-    ),
-    Break(
-        "G5",
-        "call_record_once",
-        (LIST,),
-        ("alter table outbound.out_certin_call_list drop constraint if exists out_certin_call_list_pkey", twice(LIST)),
-        also=("no_phone_twice",),
-    ),
-    Break(
-        "G5",
-        "first_phone_present",
-        (LIST,),
-        ("alter table outbound.out_certin_call_list alter column phone_1 drop not null", one(LIST, "phone_1 = null")),
-    ),
-    Break("G5", "first_phone_callable", (LIST,), (one(LIST, "phone_1 = '+31900123456'"),)),
-    Break("G5", "second_phone_callable", (LIST,), (one(LIST, "phone_2 = '0612345678'"),)),
-    Break(
-        "G5",
         "no_phone_twice",
         (LIST,),
         (
@@ -321,16 +298,6 @@ BREAKS = (
         ),
     ),
     Break("G5", "call_period_in_month", (LIST,), (one(LIST, "call_until = '2024-07-01'"),)),
-    Break("G5", "at_most_seven_attempts", (LIST,), (one(LIST, "max_attempts = 8"),)),
-    Break(
-        "G5",
-        "script_is_named",
-        (LIST,),
-        (
-            "alter table outbound.out_certin_call_list alter column script_version drop not null",
-            one(LIST, "script_version = null"),
-        ),
-    ),
     Break(
         "G5",
         "no_withdrawn_record_returns",
@@ -416,7 +383,6 @@ BREAKS = (
     Break("G7", "state_is_known", (PROPOSED,), (one(PROPOSED, "state = 'lost'", "state = 'open'"),)),
     Break("G7", "proposal_has_reason", (PROPOSED,), (one(PROPOSED, "reason = ''"),)),
     Break("G7", "closed_has_result_and_day", (PROPOSED,), (one(PROPOSED, "closed_on = null", "state = 'closed'"),)),
-    Break("G7", "ddas_result_is_valid", (PROPOSED,), (one(PROPOSED, "ddas_result = 'Onbekend'", "state = 'closed'"),)),
     Break(
         "G7", "closed_not_before_month", (PROPOSED,), (one(PROPOSED, "closed_on = '2024-05-31'", "state = 'closed'"),)
     ),
@@ -465,35 +431,11 @@ BREAKS = (
         severity="warning",
     ),
     # G8
-    Break("G8", "month_has_its_books", (BOOKS,), (f"delete from {BOOKS}",)),
     Break("G8", "cases_balance", (BOOKS,), (one(BOOKS, "cases_open = cases_open + 1"),)),
     Break("G8", "euros_balance", (BOOKS,), (one(BOOKS, "arrears_open_eur = arrears_open_eur + 0.01"),)),
     Break("G8", "every_signal_published", ("marts.fct_signals",), (without("marts.fct_signals"),)),
     Break("G8", "every_case_published", ("marts.fct_cases",), (without("marts.fct_cases"),)),
-    Break("G8", "outcome_has_its_group", (FACTS,), (one(FACTS, "result_group = 'maybe'"),)),
-    Break(
-        "G8",
-        "no_outcome_without_group",
-        (FACTS,),
-        ("alter table marts.fct_outcomes alter column result_group drop not null", one(FACTS, "result_group = null")),
-    ),
-    Break(
-        "G8",
-        "one_outcome_a_record",
-        (FACTS,),
-        ("alter table marts.fct_outcomes drop constraint if exists fct_outcomes_pkey cascade", twice(FACTS)),
-        also=("groups_add_up",),
-    ),
     Break("G8", "groups_add_up", (FACTS,), (without(FACTS),)),
-    Break(
-        "G8",
-        "kpi_once",
-        (KPIS,),
-        (
-            "alter table marts.kpi_monthly drop constraint if exists kpi_monthly_pkey cascade",
-            f"insert into {KPIS} select * from {KPIS} where kpi = 'cost_eur' and segment = 'all'",
-        ),
-    ),
     Break("G8", "value_is_its_fraction", (KPIS,), (one(KPIS, "value = value + 0.01", "kpi = 'cases_multiple'"),)),
     Break(
         "G8",

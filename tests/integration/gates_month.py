@@ -76,6 +76,11 @@ def land_signals(connection: psycopg.Connection) -> None:
                 f" values (ops.keyed_id('signal', %s), {places})",
                 (f"{partner}|{signal['partner_reference']}|{MONTH}", *columns.values()),
             )
+        connection.execute(
+            "insert into landing.raw_rows (delivery_id, line_number, signal_month, raw)"
+            " select delivery_id, line_number, signal_month, '{}' from landing.signals where delivery_id = %s",
+            (f"dlv_{partner}",),
+        )
 
 
 def _signal(number: int, partner: str) -> dict[str, object]:
