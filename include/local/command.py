@@ -209,24 +209,6 @@ def restore(folder: Annotated[Path, typer.Argument(help="what `vs backup` wrote"
     )
 
 
-@contract_app.command("generate")
-def contract_generate(
-    check: Annotated[bool, typer.Option("--check", help="write nothing; exit code 1 when a file differs")] = False,
-) -> None:
-    """Write everything that is made from the contracts: dbt's model files, gate suites, readable pages."""
-    from include.contracts.generated import drift, generated_files, write_generated
-    from include.settings import PROJECT_ROOT
-
-    changed = drift() if check else write_generated(PROJECT_ROOT)
-    for one in changed:
-        _console().print(str(one), markup=False)
-    total = len(generated_files())
-    if check and changed:
-        raise CommandFailed(f"{len(changed)} files are not what the contracts say. Write them: vs contract generate")
-    done = f"{len(changed)} written or deleted" if changed else "nothing to do"
-    _console().print(f"{total} files are made from the contracts; {done}.", markup=False)
-
-
 def main() -> None:
     """Run `vs`. What can go wrong in normal use is told in one message; anything else is a bug: a traceback."""
     from rich.markup import escape

@@ -71,6 +71,26 @@ def _check_folder() -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def generate(
+    is_check: Annotated[bool, typer.Option("--check", help="write nothing; exit code 1 when a file differs")] = False,
+) -> None:
+    """Write everything that is made from the contracts: dbt's model files, gate rules, readable pages."""
+    from include.contracts.generated import drift, generated_files, write_generated
+    from include.settings import PROJECT_ROOT
+
+    out = _console()
+    found = drift() if is_check else write_generated(PROJECT_ROOT)
+    for one in found:
+        out.print(str(one), markup=False)
+    total = len(generated_files())
+    if is_check and found:
+        out.print(f"{len(found)} files are not what the contracts say. Write them: vs contract generate", markup=False)
+        raise typer.Exit(1)
+    done = f"{len(found)} written or deleted" if found else "nothing to do"
+    out.print(f"{total} files are made from the contracts; {done}.", markup=False)
+
+
 def _tried(path: Path, sample: Path):
     """The sample judged; None when the contract does not allow that."""
     import os

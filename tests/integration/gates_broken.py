@@ -382,7 +382,13 @@ BREAKS = (
     Break("G7", "one_proposal_a_case", (PROPOSED,), (twice(PROPOSED),)),
     Break("G7", "state_is_known", (PROPOSED,), (one(PROPOSED, "state = 'lost'", "state = 'open'"),)),
     Break("G7", "proposal_has_reason", (PROPOSED,), (one(PROPOSED, "reason = ''"),)),
-    Break("G7", "closed_has_result_and_day", (PROPOSED,), (one(PROPOSED, "closed_on = null", "state = 'closed'"),)),
+    Break(
+        "G7",
+        "closed_has_result_and_day",
+        (PROPOSED,),
+        (one(PROPOSED, "closed_on = null", "state = 'closed'"),),
+        also=("out_ris_closures.required_values",),
+    ),
     Break(
         "G7", "closed_not_before_month", (PROPOSED,), (one(PROPOSED, "closed_on = '2024-05-31'", "state = 'closed'"),)
     ),
