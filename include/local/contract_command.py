@@ -79,7 +79,7 @@ def generate(
     from include.contracts.generated import drift, generated_files, write_generated
     from include.settings import PROJECT_ROOT
 
-    out = _console()
+    out = console()
     found = drift() if is_check else write_generated(PROJECT_ROOT)
     for one in found:
         out.print(str(one), markup=False)

@@ -23,6 +23,7 @@ from tests.integration.gates_month import MONTH
 #: What breaks an expectation that a contract gives in the words of Great Expectations: column and the value it gets.
 _BY_HAND = {
     "fct_followups.ends_after_it_starts": ("ended_on", "started_on - 1"),
+    "raw_blocks.ends_after_it_begins": ("last_line", "first_line - 1"),
     "signals.arrears_eur.amount_is_plausible": ("arrears_eur", "25000.01"),
 }
 

@@ -77,9 +77,9 @@ def land_signals(connection: psycopg.Connection) -> None:
                 (f"{partner}|{signal['partner_reference']}|{MONTH}", *columns.values()),
             )
         connection.execute(
-            "insert into landing.raw_rows (delivery_id, line_number, signal_month, raw)"
-            " select delivery_id, line_number, signal_month, '{}' from landing.signals where delivery_id = %s",
-            (f"dlv_{partner}",),
+            "insert into landing.raw_blocks (delivery_id, first_line, last_line, signal_month, labels, lines)"
+            " values (%s, 2, %s, %s, '{}', '')",
+            (f"dlv_{partner}", len(loaded) + 1, str(MONTH)),
         )
 
 
