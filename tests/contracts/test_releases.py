@@ -17,14 +17,29 @@ from tests.contracts.test_contract_command import vs
 WATER = "drinkwater_zh-v1"
 
 
-@pytest.fixture
-def contracts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the contracts, all released."""
-    folder = tmp_path / "contracts"
+@pytest.fixture(scope="module")
+def all_released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the contracts, all released for the first time."""
+    folder = tmp_path_factory.mktemp("released") / "contracts"
     shutil.copytree(CONTRACTS_FOLDER, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__", "released"))
-    monkeypatch.setenv("VS_CONTRACTS", str(folder))
-    release()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VS_CONTRACTS", str(folder))
+        release()
     return folder
+
+
+@pytest.fixture
+def contracts(all_released: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "contracts"
+    shutil.copytree(all_released, folder)
+    monkeypatch.setenv("VS_CONTRACTS", str(folder))
+    return folder
+
+
+def test_our_contracts_are_what_was_released() -> None:
+    """A breaking change needs a new major beside the old one; any other is released with `vs contract release`."""
+    assert list(map(str, unsettled())) == []
+    assert len(list((CONTRACTS_FOLDER / "released").glob("*.json"))) > 30
 
 
 def water(contracts: Path) -> Path:
@@ -87,7 +102,7 @@ def test_versions_go_on_from_the_last_release_and_a_higher_one_in_the_file_is_ke
 BREAKING: dict[str, tuple[str, Callable[[Path], None]]] = {
     "a label": ("a column is called differently", lambda p: edit(p, ("physicalName: Saldo", "physicalName: Bedrag"))),
     "the day": ("delivered earlier in the month", lambda p: edit(p, ("value: 8\n", "value: 5\n"))),
-    "the separator": ("another separator", lambda p: edit(p, ('delimiter, value: ";"', 'delimiter, value: ","'))),
+    "the kind of file": ("another kind of file", lambda p: edit(p, ("format, value: csv", "format, value: xlsx"))),
 }
 
 
