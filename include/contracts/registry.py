@@ -357,15 +357,6 @@ def unreadable_contracts() -> list[UnreadableContract]:
     return list(_folder()[1])
 
 
-def partner_contracts() -> list[Contract]:
-    """One contract for each partner that may deliver: its newest active version."""
-    newest: dict[str, Contract] = {}
-    for contract in all_contracts():
-        if contract.kind == PARTNER_DELIVERY and contract.status == ACTIVE:
-            newest[contract.name] = max(newest.get(contract.name, contract), contract, key=lambda c: c.major)
-    return [newest[partner] for partner in sorted(newest)]
-
-
 def _folder() -> tuple[tuple[Contract, ...], tuple[UnreadableContract, ...]]:
     contracts, unreadable = [], []
     for path in sorted(contracts_folder().glob("*/*.odcs.yaml")):

@@ -12,6 +12,7 @@ import yaml
 
 from include.contracts.checking import Problem, broken_contracts, errors_in, problems_in
 from include.contracts.registry import all_contracts
+from include.local.status import broken_contract_lines
 from include.settings import CONTRACTS_FOLDER
 
 DRINKWATER = CONTRACTS_FOLDER / "inbound" / "drinkwater_zh-v1.odcs.yaml"
@@ -226,3 +227,6 @@ def test_broken_contracts_are_those_with_an_error_and_those_nobody_can_read(
         ("zorgplus-v1.odcs.yaml", "zorgplus"),
     ]
     assert all(broken.problems for broken in broken_contracts())
+    lines = broken_contract_lines()
+    assert len(lines) == 3
+    assert lines[0].startswith("contract drinkwater_zh-v1.odcs.yaml is not used: 1 problem(s); vs contract check ")

@@ -18,7 +18,6 @@ from include.contracts.registry import (
     ContractProblem,
     all_contracts,
     load_contract,
-    partner_contracts,
     unreadable_contracts,
 )
 from include.ingest.readers import READERS, fields_filled
@@ -158,7 +157,7 @@ def test_the_newest_active_version_counts(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("VS_CONTRACTS", str(tmp_path))
     assert load_contract("woonbedrijf").major == 2
     assert load_contract("woonbedrijf-v1").major == 1
-    assert [contract.major for contract in partner_contracts()] == [2]
+    assert [contract.major for contract in all_contracts()] == [1, 2, 3]
     file.unlink()
     with pytest.raises(ContractProblem, match="woonbedrijf-v3"):
         load_contract("woonbedrijf-v3")
@@ -171,14 +170,14 @@ def test_a_contract_that_cannot_be_read_is_left_out_and_told(
     file = tmp_path / "inbound" / "zorgplus-v1.odcs.yaml"
     text = file.read_text(encoding="utf-8")
     monkeypatch.setenv("VS_CONTRACTS", str(tmp_path))
-    everybody = [contract.name for contract in partner_contracts()]
+    everybody = [contract.name for contract in all_contracts()]
     for broken, says in (
         (text.replace("property: sector,", "property: sektor,"), "does not say sector"),
         (text.replace("schema:", "schema: ["), "is not YAML on line"),
         ("", "is not an ODCS contract"),
     ):
         file.write_text(broken, encoding="utf-8")
-        assert [contract.name for contract in partner_contracts()] == [one for one in everybody if one != "zorgplus"]
+        assert [contract.name for contract in all_contracts()] == [one for one in everybody if one != "zorgplus"]
         assert [(one.name, one.major) for one in unreadable_contracts()] == [("zorgplus", 1)]
         assert says in unreadable_contracts()[0].problem
         assert says in caplog.text
@@ -200,7 +199,7 @@ def test_an_older_version_does_not_stand_in_for_one_that_cannot_be_read(
 
 def test_reading_contracts_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from include.contracts.registry import partner_contracts; assert len(partner_contracts()) >= 4; "
+        "import sys; from include.contracts.registry import all_contracts; assert len(all_contracts()) >= 4; "
         "print(','.join(sorted({'pandas', 'numpy', 'great_expectations', 'dbt', 'datacontract'} & set(sys.modules))))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
