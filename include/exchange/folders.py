@@ -108,6 +108,18 @@ class Exchange:
         except FileNotFoundError:
             return []
 
+    def all_files(self, folder: str) -> list[str]:
+        """The paths of all files in `folder` and below it, finished or not."""
+        filesystem, root = self._place
+        try:
+            found = filesystem.find(self._at(folder))
+        except FileNotFoundError:
+            return []
+        return sorted(path.split(f"{root}/", 1)[-1] for path in found)
+
+    def delete(self, path: str) -> None:
+        self._place[0].rm_file(self._at(path))
+
     def exists(self, path: str) -> bool:
         return self._place[0].isfile(self._at(path))
 

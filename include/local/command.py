@@ -185,6 +185,23 @@ def path(place: Place) -> None:
 
 
 @app.command()
+def purge(month: MonthArgument) -> None:
+    """Delete what is expired in this month, as the DAG does, and show the certificate."""
+    from rich.table import Table
+
+    from include.warehouse.retention import purge_expired
+
+    _running_instance()
+    table = Table(title=f"Purge of {month}", title_justify="left")
+    for heading in ("kept", "what", "months", "expired through"):
+        table.add_column(heading)
+    table.add_column("deleted", justify="right")
+    for one in purge_expired(_month(month)):
+        table.add_row(one.kept, one.what, str(one.months_kept), one.expired_through, f"{one.deleted:,}")
+    _console().print(table)
+
+
+@app.command()
 def backup(folder: Annotated[Path, typer.Argument(help="a new folder; it will hold personal data and keys")]) -> None:
     """Copy the whole platform into a folder: databases, files, keys."""
     from include.local.backup import back_up

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from include.months import Month
 from include.settings import DBT_PROFILE, DBT_PROJECT_FOLDER, DBT_TARGET, Role
 from include.warehouse.connection import connect
+from include.warehouse.retention import refuse_purged
 
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult
@@ -80,7 +81,10 @@ def build_stage(stage: str, month: Month | None = None, run_id: str | None = Non
 
 
 def refuse_closed(stage: str, month: Month | None) -> None:
-    """Raise MonthIsClosed when `stage` would rewrite what was decided in a closed month."""
+    """Raise MonthIsClosed when `stage` would rewrite what was decided in a closed month, MonthIsPurged when its persons
+    are gone."""
+    if month is not None:
+        refuse_purged(month)
     if month is not None and stage in FROZEN_BY_CLOSURE and _is_closed(month):
         raise MonthIsClosed(
             f"{month} is closed: its {stage} stage is history and is not rebuilt. A late outcome is taken in by the "

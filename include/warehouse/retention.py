@@ -1,0 +1,273 @@
+"""What may no longer be kept is deleted, once a month, with a certificate: `purge_expired(month)`.
+
+Rule (AVG art. 5(1)(e); the months are the municipality's, domain page §6): how long a table or a file is kept stands in
+its contract (slaProperties `retention`, in months); what dbt builds in between has its term in dbt_project.yml (`meta`,
+`retention_months`). A month M is expired for a term of n months when M lies n months or more before the purge's month.
+Signals that were not picked up, and the rows and files as they were delivered, have the shorter term of their contract
+(`retentionNotPickedUp`).
+Nothing is left out by forgetting it: the tables are looked up in the warehouse, and one without a term stops the purge.
+What stays: counts. KPIs of a purged month are kept by their own contract, and no stage is built again for a month whose
+persons are gone, because that would turn its numbers into zeros (`refuse_purged`).
+A restored backup or a replay brings back what was purged: run the purge again, it deletes whatever is there.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psycopg
+import yaml
+from psycopg import sql
+
+from include.contracts.registry import Contract, all_contracts
+from include.exchange.folders import Exchange
+from include.months import Month
+from include.settings import DBT_PROJECT_FOLDER, Role
+from include.warehouse.connection import connect
+
+log = logging.getLogger(__name__)
+
+#: Schemas with rows of persons, and the marts; `ops` holds no personal data, `staging` is views and code lists.
+SCHEMAS = ("landing", "intermediate", "outbound", "marts")
+MONTH_COLUMNS = ("signal_month", "period")
+_MONTH_IN_NAME = re.compile(r"_(\d{6})(?:_|\.)")
+
+#: Tables without a month of their own: how a row finds its month. What finds none is as old as its last change.
+_MONTHS_OF = {
+    "landing.ris_outcomes": "select call_record_id, signal_month from ops.call_records",
+    "landing.ris_attempts": (
+        "select outcomes.outcome_id, records.signal_month from landing.ris_outcomes as outcomes"
+        " inner join ops.call_records as records using (call_record_id)"
+    ),
+    "landing.ris_followups": "select distinct case_id, signal_month from ops.call_records",
+}
+_KEY_OF = {
+    "landing.ris_outcomes": "call_record_id",
+    "landing.ris_attempts": "outcome_id",
+    "landing.ris_followups": "case_id",
+}
+
+
+class NoTermOfRetention(RuntimeError):
+    """A table with rows of persons has no term; nothing was purged."""
+
+
+class MonthIsPurged(RuntimeError):
+    """The persons of a month are gone; building it again would turn its numbers into zeros."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """How long something is kept: `kept` is a table (`landing.signals`) or a folder of the exchange."""
+
+    kept: str
+    what: str
+    months: int
+
+    def expired_through(self, month: Month) -> Month:
+        """The last signal month whose term is over when the purge of `month` runs."""
+        return month.plus(-self.months)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What one purge deleted of one table or folder; counts only."""
+
+    kept: str
+    what: str
+    months_kept: int
+    expired_through: str
+    deleted: int
+
+
+def purge_expired(month: Month) -> list[Certificate]:
+    """Delete what is expired in `month`, files and rows, and certify it; safe to run again."""
+    with connect(Role.ADMIN) as connection:
+        terms = list(_table_terms(connection))
+        certificates = [_purge_table(connection, term, month) for term in _children_first(terms)]
+        _certify(connection, month, certificates)
+    files = [_purge_folder(term, month) for term in _folder_terms()]
+    with connect(Role.ADMIN) as connection:
+        _certify(connection, month, files)
+    for one in (*certificates, *files):
+        if one.deleted:
+            log.info("purged %s of %s (%s) through %s", one.deleted, one.kept, one.what, one.expired_through)
+    return [*certificates, *files]
+
+
+def refuse_purged(month: Month) -> None:
+    """Raise MonthIsPurged when the persons of `month` were purged."""
+    with connect(Role.TRANSFORMER) as connection:
+        purged = connection.execute(
+            "select purged_in, kept from ops.purge_certificates"
+            " where kept like 'intermediate.%%' and expired_through >= %s order by purged_in limit 1",
+            (str(month),),
+        ).fetchone()
+    if purged:
+        raise MonthIsPurged(
+            f"The persons of {month} were deleted by the purge of {purged[0]} ({purged[1]} and others). Its KPIs stand "
+            "in marts and stay as they are; nothing of it is built again. See ops.purge_certificates."
+        )
+
+
+# -- terms -------------------------------------------------------------------------------------------------------------
+
+
+def _table_terms(connection: psycopg.Connection) -> Iterator[Term]:
+    """A term for every table of SCHEMAS; NoTermOfRetention when one has none."""
+    contracts = {table.label: contract for contract in all_contracts() for table in contract.tables}
+    in_between, calendars = _terms_of_layers(), _without_persons()
+    found = connection.execute(
+        "select schemaname || '.' || tablename from pg_tables where schemaname = any(%s) order by 1", (list(SCHEMAS),)
+    ).fetchall()
+    without = []
+    for (table,) in found:
+        schema = table.partition(".")[0]
+        if table in calendars:
+            continue
+        if table in contracts:
+            yield from _contract_terms(table, contracts[table])
+        elif schema in in_between:
+            yield Term(table, "rows", in_between[schema])
+        else:
+            without.append(table)
+    if without:
+        raise NoTermOfRetention(
+            f"{', '.join(without)}: no contract says how long it is kept. Nothing was purged. Write its contract in "
+            "include/contracts/ (slaProperties, retention) and run the purge again."
+        )
+
+
+def _contract_terms(table: str, contract: Contract) -> Iterator[Term]:
+    yield Term(table, "rows", contract.retention_months)
+    if table == "landing.signals":
+        yield Term(table, "rows not picked up", int(contract.sla["retentionNotPickedUp"]))
+
+
+def _terms_of_layers() -> dict[str, int]:
+    """The terms of dbt's layers, by schema."""
+    return {
+        layer["+schema"]: int(layer["+meta"]["retention_months"])
+        for layer in _layers()
+        if "retention_months" in layer.get("+meta", {})
+    }
+
+
+def _without_persons() -> set[str]:
+    """Calendars and the like: they have months and nobody in them."""
+    return {
+        f"{layer['+schema']}.{table}"
+        for layer in _layers()
+        for table in layer.get("+meta", {}).get("without_persons", [])
+    }
+
+
+def _layers() -> list[dict]:
+    project = yaml.safe_load((DBT_PROJECT_FOLDER / "dbt_project.yml").read_text(encoding="utf-8"))
+    return list(project["models"][project["name"]].values())
+
+
+def _folder_terms() -> Iterator[Term]:
+    """A term for every folder that files lie in: the archive of what came in, and each outbox."""
+    received = [int(one.sla["retentionNotPickedUp"]) for one in all_contracts() if "retentionNotPickedUp" in one.sla]
+    yield Term("archive", "files as they were received", min(received))
+    outgoing: dict[str, int] = {}
+    for contract in all_contracts():
+        folder = contract.option("folder", "")
+        if folder.startswith("outbox/"):
+            # a folder below which every recipient has its own
+            top = folder.partition("/<")[0]
+            outgoing[top] = min(outgoing.get(top, contract.retention_months), contract.retention_months)
+    for folder, months in sorted(outgoing.items()):
+        yield Term(folder, "files that were sent", months)
+
+
+# -- tables ------------------------------------------------------------------------------------------------------------
+
+
+def _children_first(terms: list[Term]) -> list[Term]:
+    """Attempts find their month through outcomes, so they go before them."""
+    return sorted(terms, key=lambda term: (term.kept != "landing.ris_attempts", term.kept, term.months))
+
+
+def _purge_table(connection: psycopg.Connection, term: Term, month: Month) -> Certificate:
+    through = term.expired_through(month)
+    condition = _condition(connection, term)
+    deleted = 0
+    if condition is not None:
+        statement = sql.SQL("delete from {} where {}").format(sql.Identifier(*term.kept.split(".")), condition)
+        deleted = connection.execute(statement, {"through": str(through)}).rowcount
+    return Certificate(term.kept, term.what, term.months, str(through), deleted)
+
+
+def _condition(connection: psycopg.Connection, term: Term) -> sql.Composable | None:
+    """Which rows are expired; None when the table is a code list that belongs to no month."""
+    if term.what == "rows not picked up":
+        return sql.SQL(
+            "signal_month <= %(through)s and not exists (select from intermediate.int_signals__matched as matched"
+            " where matched.signal_id = signals.signal_id and matched.signal_month = signals.signal_month"
+            " and matched.case_id is not null)"
+        )
+    if term.kept in _MONTHS_OF:
+        key = sql.Identifier(_KEY_OF[term.kept])
+        return sql.SQL(
+            "({key} in (select {key} from ({months}) as months where signal_month <= %(through)s))"
+            " or ({key} not in (select {key} from ({months}) as months)"
+            " and to_char(updated_at, 'YYYY-MM') <= %(through)s)"
+        ).format(key=key, months=sql.SQL(_MONTHS_OF[term.kept]))
+    schema, table = term.kept.split(".")
+    columns = {
+        name
+        for (name,) in connection.execute(
+            "select column_name from information_schema.columns where table_schema = %s and table_name = %s",
+            (schema, table),
+        )
+    }
+    for name in MONTH_COLUMNS:
+        if name in columns:
+            return sql.SQL("{} <= %(through)s").format(sql.Identifier(name))
+    if "updated_at" in columns:
+        return sql.SQL("to_char(updated_at, 'YYYY-MM') <= %(through)s")
+    return None
+
+
+def _certify(connection: psycopg.Connection, month: Month, certificates: list[Certificate]) -> None:
+    """One row for what was deleted; a purge that found nothing more leaves the first certificate as it is."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.purge_certificates (purged_in, kept, what, months_kept, expired_through, deleted)"
+            " values (%s, %s, %s, %s, %s, %s) on conflict (purged_in, kept, what) do update"
+            " set deleted = ops.purge_certificates.deleted + excluded.deleted",
+            [
+                (str(month), one.kept, one.what, one.months_kept, one.expired_through, one.deleted)
+                for one in certificates
+            ],
+        )
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+def _purge_folder(term: Term, month: Month) -> Certificate:
+    """Delete the files of expired months; the month of a file is that of its folder, or stands in its name."""
+    exchange, through = Exchange.from_settings(), term.expired_through(month)
+    deleted = 0
+    for path in exchange.all_files(term.kept):
+        of = _month_of(path)
+        if of is not None and of <= through:
+            exchange.delete(path)
+            deleted += 1
+    return Certificate(term.kept, term.what, term.months, str(through), deleted)
+
+
+def _month_of(path: str) -> Month | None:
+    folder = re.search(r"(?:^|/)(\d{4}-\d{2})/", path)
+    named = _MONTH_IN_NAME.search(path.rsplit("/", 1)[-1])
+    found = folder or named
+    try:
+        return Month.parse(found[1]) if found else None
+    except ValueError:
+        return None

@@ -1,0 +1,131 @@
+"""The purge forgets on time, everywhere, proves it with counts, and keeps what may be kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from include.months import Month
+from include.settings import Role
+from include.warehouse.connection import connect
+from include.warehouse.dbt import build_stage
+from include.warehouse.retention import Certificate, MonthIsPurged, NoTermOfRetention, purge_expired
+from tests.dbt.landed import Signal, land, rows
+
+OLD, NEW = Month(2024, 1), Month(2024, 6)
+STAGES = ("matched", "enriched", "categorised", "closure", "marts")
+FILES = {
+    OLD: ("archive/2024-01/woonbedrijf_202401.csv", "outbox/certin/certin_call_list_202401_01.csv",
+          "outbox/partners/woonbedrijf/feedback_woonbedrijf_202401.csv"),
+    NEW: ("archive/2024-06/woonbedrijf_202406.csv", "outbox/certin/certin_call_list_202406_01.csv"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def exchange(warehouse: Path) -> Path:
+    """Two months: in each a signal that is picked up and one of outside the municipality, and their files."""
+    build_stage("foundation")
+    for month in (OLD, NEW):
+        land(month, [
+            Signal(f"in-{month}", "Jansen", phone="+31612345678", amount=f"{month.number}00.00"),
+            Signal(f"out-{month}", "Elders", postcode="1011AB"),
+        ])  # fmt: skip
+        with connect(Role.LOADER) as connection:
+            connection.execute(
+                "insert into landing.quarantined_rows (delivery_id, line_number, partner, signal_month,"
+                " contract_version, reasons, raw) values (%s, 9, 'woonbedrijf', %s, '1', '{surname_missing}', '{}')",
+                (f"dlv_woonbedrijf_{month}_1", str(month)),
+            )
+        for stage in STAGES:
+            build_stage(stage, month)
+        for path in FILES[month]:
+            (warehouse / path).parent.mkdir(parents=True, exist_ok=True)
+            (warehouse / path).write_text("a line")
+    return warehouse
+
+
+def months_in(schema: str) -> dict[str, list[str]]:
+    """The months of which each table of a schema still has rows."""
+    tables = rows(
+        "select table_name::text from information_schema.columns join information_schema.tables"
+        " using (table_schema, table_name) where column_name = 'signal_month' and table_type = 'BASE TABLE'"
+        f" and table_schema = '{schema}'"
+    )
+    assert tables
+    return {
+        table: [month for (month,) in rows(f"select distinct signal_month from {schema}.{table} order by 1")]
+        for (table,) in tables
+    }
+
+
+def of(certificates: list[Certificate], kept: str, what: str) -> Certificate:
+    (one,) = [one for one in certificates if (one.kept, one.what) == (kept, what)]
+    return one
+
+
+def test_nothing_is_purged_before_its_term(exchange: Path) -> None:
+    assert {one.kept: one.deleted for one in purge_expired(Month(2024, 6)) if one.deleted} == {}
+    assert all((exchange / path).exists() for month in FILES for path in FILES[month])
+
+
+def test_after_half_a_year_only_what_was_picked_up_is_left(exchange: Path) -> None:
+    kpis = rows("select * from marts.kpi_monthly order by 1, 2, 3")
+    certificates = purge_expired(Month(2024, 7))
+    assert of(certificates, "landing.signals", "rows not picked up").deleted == 1
+    assert of(certificates, "landing.quarantined_rows", "rows").deleted == 1
+    assert rows("select signal_month, surname from landing.signals order by 1, 2") == [
+        ("2024-01", "Jansen"), ("2024-06", "Elders"), ("2024-06", "Jansen"),
+    ]  # fmt: skip
+    assert {month for months in months_in("outbound").values() for month in months} == {"2024-06"}
+    assert [path for month in FILES for path in FILES[month] if (exchange / path).exists()] == [*FILES[NEW]]
+    assert kpis
+    assert rows("select * from marts.kpi_monthly order by 1, 2, 3") == kpis
+
+    # again: nothing is left to delete, and the certificate still says what was deleted
+    assert not [one for one in purge_expired(Month(2024, 7)) if one.deleted]
+    certified = rows("select deleted from ops.purge_certificates where kept = 'archive' and purged_in = '2024-07'")
+    assert certified == [(1,)]
+
+
+def test_in_the_end_only_counts_are_left(exchange: Path) -> None:
+    kpis = rows("select * from marts.kpi_monthly where signal_month = '2024-01' order by 1, 2, 3")
+    purge_expired(Month(2025, 7))
+    for schema in ("landing", "intermediate", "outbound"):
+        left = months_in(schema)
+        left.pop("int_month_ends", None)  # a calendar
+        assert left
+        assert not {table: months for table, months in left.items() if "2024-01" in months}, schema
+    assert rows("select * from marts.fct_cases where signal_month = '2024-01'") == []
+    assert kpis
+    assert rows("select * from marts.kpi_monthly where signal_month = '2024-01' order by 1, 2, 3") == kpis
+    # a rebuild would turn them into zeros
+    for stage in STAGES:
+        with pytest.raises(MonthIsPurged, match="purge of 2025-07"):
+            build_stage(stage, OLD)
+
+
+def test_what_comes_back_is_purged_again(exchange: Path) -> None:
+    land(OLD, [Signal("back", "Terug")], sequence=2)
+    purge_expired(Month(2025, 7))
+    assert rows("select * from landing.signals where signal_month = '2024-01'") == []
+
+
+def test_a_table_nobody_thought_of_stops_the_purge(exchange: Path) -> None:
+    with connect(Role.ADMIN) as connection:
+        connection.execute("create table landing.forgotten (signal_month text, surname text)")
+    try:
+        before = rows("select count(*) from landing.signals")
+        with pytest.raises(NoTermOfRetention, match=r"landing\.forgotten: no contract says"):
+            purge_expired(Month(2030, 1))
+        assert rows("select count(*) from landing.signals") == before
+    finally:
+        with connect(Role.ADMIN) as connection:
+            connection.execute("drop table landing.forgotten")
+
+
+def test_certificates_hold_counts_only(exchange: Path) -> None:
+    columns = rows("select column_name::text from information_schema.columns where table_name = 'purge_certificates'")
+    assert {name for (name,) in columns} == {
+        "purged_in", "kept", "what", "months_kept", "expired_through", "deleted", "purged_at"
+    }  # fmt: skip
