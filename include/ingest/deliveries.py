@@ -146,13 +146,9 @@ def ingest_delivery(path: str, month: Month) -> DeliverySummary:
 
 def _arrival(path: str, month: Month) -> Arrival:
     """What the place and the name of a file say about it, and which version of the contract it is under."""
-    folder, name = str(PurePosixPath(path).parent), PurePosixPath(path).name
+    folder = str(PurePosixPath(path).parent)
+    contract, named, besides = contract_for(folder, PurePosixPath(path).name, path)
     versions = usable_versions(folder)
-    named = _read_file_name(versions, name)
-    contract, besides = versions[0] if versions else None, ""
-    if named:
-        holding = [one for one in versions if one.covers(named.month) and one.read_file_name(name)]
-        contract, besides = _chosen(path, holding) if holding else (None, _no_version(versions, named.month))
     partner = versions[0].partner if versions else None
     return Arrival(
         path=path,
@@ -164,6 +160,23 @@ def _arrival(path: str, month: Month) -> Arrival:
         month=named.month if named else month,
         besides=besides,
     )
+
+
+def contract_for(folder: str, name: str, path: str) -> tuple[Contract | None, FileName | None, str]:
+    """The version of the contract for a file of this name, delivered in `folder` and lying at `path` now."""
+    versions = usable_versions(folder)
+    named = _read_file_name(versions, name)
+    if not named:
+        return versions[0] if versions else None, None, ""
+    holding = [one for one in versions if one.covers(named.month) and one.read_file_name(name)]
+    contract, besides = _chosen(path, holding) if holding else (None, _no_version(versions, named.month))
+    return contract, named, besides
+
+
+def folder_of(partner: str) -> str:
+    """Where the files of a partner come in."""
+    folders = [contract.folder for contract in usable_versions() if contract.partner == partner]
+    return folders[0] if folders else f"{INBOX}/{partner}"
 
 
 def _chosen(path: str, versions: list[Contract]) -> tuple[Contract, str]:

@@ -51,6 +51,15 @@ def write_signals(connection: psycopg.Connection, judged: JudgedDelivery, delive
     return copy_frame(connection, "landing.signals", frame)
 
 
+def read_held_row(connection: psycopg.Connection, delivery_id: str, line_number: int) -> dict[str, str | None]:
+    """A quarantined row as delivered, by the labels of its file, without any BSN."""
+    row = connection.execute(
+        "select raw from landing.quarantined_rows where delivery_id = %s and line_number = %s",
+        (delivery_id, line_number),
+    ).fetchone()
+    return row[0] if row else {}
+
+
 def write_enrichment_results(
     connection: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month
 ) -> int:

@@ -15,6 +15,7 @@ import typer
 from include.local.contract_command import app as contract_app
 from include.local.deliveries_command import app as deliveries_app
 from include.local.person_command import app as person_app
+from include.local.quarantine_command import app as quarantine_app
 from include.local.terminal import CommandFailed
 from include.local.terminal import console as _console
 from include.local.terminal import existing_instance as _existing_instance
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.add_typer(contract_app, name="contract")
 app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(person_app, name="person")
+app.add_typer(quarantine_app, name="quarantine")
 
 NOT_RUNNING = 3
 

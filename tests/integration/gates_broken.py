@@ -57,6 +57,7 @@ BREAKS = (
     ),
     Break("G1", "loaded_rows_are_in_landing", (LANDED,), (without(LANDED),)),
     Break("G1", "quarantined_rows_are_kept", (QUARANTINED,), (without(QUARANTINED),)),
+    Break("G1", "decisions_are_booked", (QUARANTINED,), (one(QUARANTINED, "status = 'discarded'"),)),
     Break(
         "G1",
         "no_delivery_half_loaded",
@@ -377,7 +378,8 @@ BREAKS = (
         severity="warning",
     ),
     # G7
-    Break("G7", "month_was_built", (SIGNALS,), (f"delete from {SIGNALS}",)),
+    Break("G7", "month_was_built", (SIGNALS,), (f"delete from {SIGNALS}",), also=("every_landed_signal_built",)),
+    Break("G7", "every_landed_signal_built", (LANDED,), (one(LANDED, "line_number = 999"),)),
     Break("G7", "opened_is_closed_open_excluded", (PROPOSED,), (without(PROPOSED),)),
     Break("G7", "one_proposal_a_case", (PROPOSED,), (twice(PROPOSED),)),
     Break("G7", "state_is_known", (PROPOSED,), (one(PROPOSED, "state = 'lost'", "state = 'open'"),)),
@@ -437,6 +439,7 @@ BREAKS = (
         severity="warning",
     ),
     # G8
+    Break("G8", "no_signal_landed_since", (LANDED,), (one(LANDED, "line_number = 999"),)),
     Break("G8", "cases_balance", (BOOKS,), (one(BOOKS, "cases_open = cases_open + 1"),)),
     Break("G8", "euros_balance", (BOOKS,), (one(BOOKS, "arrears_open_eur = arrears_open_eur + 0.01"),)),
     Break("G8", "every_signal_published", ("marts.fct_signals",), (without("marts.fct_signals"),)),
