@@ -5,7 +5,7 @@ connections and half answers are tried again a bounded number of times; everythi
 that says what to do. Paging by cursor over data that changes can skip an item when the pages shift, so a pull is
 repeated until a whole pass brings nothing new.
 
-The address and the token come from the connection `AIRFLOW_CONN_RIS` (JSON: host = base URL, password = token).
+Where RIS is and which token it takes: include/exchange/ris_connection.py.
 """
 
 from __future__ import annotations
@@ -18,20 +18,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from include.settings import SettingMissing, Settings
+from include.exchange.ris_connection import CONNECTION_VARIABLE, RisConnection, TokenRefused, Tokens
 
 logger = logging.getLogger(__name__)
 
-BASE_PATH = "/ris/v1"
-CONNECTION_VARIABLE = "AIRFLOW_CONN_RIS"
-
 # How often a request is tried in all, by the answer it gets. What is not listed is final at once.
 TRIES = {
-    401: 3,  # a token is renewed in the connection while we run: read it again, then give up
+    401: 3,  # in a row: a token expires while we run and is renewed, by us or in the connection; then give up
     408: 10,
     409: 3,  # the same batch is being handled right now
     425: 10,
@@ -66,48 +62,6 @@ class _Cut(Exception):
 
 
 @dataclass(frozen=True)
-class RisConnection:
-    """Where RIS is and with which token; the token is never shown."""
-
-    base_url: str
-    token: str = field(repr=False)
-
-    @classmethod
-    def from_settings(cls, settings: Settings | None = None) -> RisConnection:
-        """Read the Airflow connection `ris` (JSON or URI)."""
-        text = (settings or Settings.from_environment()).environment.get(CONNECTION_VARIABLE, "")
-        if not text:
-            raise SettingMissing(
-                f"{CONNECTION_VARIABLE} is not set: the connection to RIS is unknown. Set it to "
-                '{"conn_type": "http", "host": "https://<ris>/ris/v1", "password": "<token>"}, '
-                "or set VS_RIS_BY=files when RIS exchanges files."
-            )
-        url, token = _from_json(text) if text.lstrip().startswith("{") else _from_uri(text)
-        if not urlsplit(url).path.strip("/"):
-            url = url.rstrip("/") + BASE_PATH
-        return cls(url.rstrip("/"), token)
-
-
-def _from_json(text: str) -> tuple[str, str]:
-    given = json.loads(text)
-    host = str(given.get("host") or "")
-    if "://" not in host:
-        host = f"{given.get('schema') or given.get('conn_type') or 'https'}://{host}"
-    if given.get("port") and urlsplit(host).port is None:
-        parts = urlsplit(host)
-        host = parts._replace(netloc=f"{parts.hostname}:{given['port']}").geturl()
-    return host, str(given.get("password") or "")
-
-
-def _from_uri(text: str) -> tuple[str, str]:
-    parts = urlsplit(text)
-    netloc = parts.hostname or ""
-    if parts.port:
-        netloc += f":{parts.port}"
-    return f"{parts.scheme}://{netloc}{parts.path}", unquote(parts.password or "")
-
-
-@dataclass(frozen=True)
 class ClosureAnswer:
     """RIS's acknowledgement of one batch, case by case."""
 
@@ -124,6 +78,7 @@ class RisClient:
     page_size: int = 200
     timeout_seconds: float = 30.0
     first_wait_seconds: float = 0.2
+    tokens: Tokens = field(default_factory=Tokens)
 
     def outcomes(self, updated_since: datetime | None) -> list[dict[str, Any]]:
         """Every version of every outcome RIS shows that was updated since then."""
@@ -201,6 +156,7 @@ class RisClient:
 
     def _ask(self, session: httpx.Client, method: str, path: str, **request: Any) -> dict[str, Any]:
         tries: dict[int, int] = {}
+        tried = 0
         while True:
             connection = self.connection_source()
             retry_after: str | None = None
@@ -210,20 +166,26 @@ class RisClient:
                     return _whole_object(response)
                 status, most = response.status_code, TRIES.get(response.status_code, 1)
                 retry_after = response.headers.get("Retry-After")
+            except TokenRefused as refused:
+                status, most = refused.status, TRIES.get(refused.status, 1)
             except (httpx.TransportError, _Cut) as cut:
-                status, most, response = 0, TRIES_CUT, None
+                status, most = 0, TRIES_CUT
                 logger.info("RIS %s %s was cut (%s)", method, path, type(cut).__name__)
+            tried += 1
+            if status == httpx.codes.UNAUTHORIZED:
+                self.tokens.forget(connection)
+            else:
+                tries.pop(httpx.codes.UNAUTHORIZED, None)
             tries[status] = tries.get(status, 0) + 1
-            if tries[status] >= most or sum(tries.values()) >= 3 * TRIES_CUT:
-                raise _final(method, path, status, sum(tries.values()), connection)
-            self.sleep(self._wait(sum(tries.values()), retry_after, path))
+            if tries[status] >= most or tried >= 3 * TRIES_CUT:
+                raise _final(method, path, status, tried, connection)
+            self.sleep(self._wait(tried, retry_after, path))
 
     def _send(
         self, session: httpx.Client, connection: RisConnection, method: str, path: str, request: dict[str, Any]
     ) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {connection.token}", "Accept": "application/json"} | request.pop(
-            "headers", {}
-        )
+        token = self.tokens.token(connection, session)
+        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"} | request.pop("headers", {})
         return session.request(method, connection.base_url + path, headers=headers, **request)
 
     def _wait(self, tried: int, retry_after: str | None, path: str) -> float:
@@ -265,8 +227,8 @@ def _final(method: str, path: str, status: int, tried: int, connection: RisConne
     where = f"{method} {connection.base_url}{path}"
     if status in (401, 403):
         return RisUnauthorized(
-            f"RIS does not accept our token ({status} on {where}). Put a valid token in the connection `ris` "
-            f"({CONNECTION_VARIABLE}, password) and run this task again; nothing was lost."
+            f"RIS does not accept our token ({status} on {where}). Put a valid {_credential(connection)} in the "
+            f"connection `ris` ({CONNECTION_VARIABLE}) and run this task again; nothing was lost."
         )
     if status == 0:
         return RisUnavailable(
@@ -280,3 +242,7 @@ def _final(method: str, path: str, status: int, tried: int, connection: RisConne
         f"RIS refuses {where} with {status}. It does not pass by itself: compare it with the interface and ask "
         "RIS's supplier."
     )
+
+
+def _credential(connection: RisConnection) -> str:
+    return "token (password)" if connection.token_url is None else "client id and secret (login, password)"

@@ -24,6 +24,7 @@ class Fault(StrEnum):
     TOKEN_EXPIRED = "401, fine the next time"  # noqa: S105 - the name of a fault
     PAGE_SHIFTED = "items of the page before come again"
     PAGE_REPEATED = "the same page once more"
+    PAGE_SKIPS = "an item of this page slips to where it was not looked for"
 
 
 FOR_READING = tuple(fault for fault in Fault if fault != Fault.CUT_AFTER)
@@ -36,6 +37,7 @@ FOR_CLOSURES = (
     Fault.CUT_AFTER,
     Fault.TOKEN_EXPIRED,
 )
+FOR_TOKENS = (Fault.TOO_MANY, Fault.SERVER_ERROR, Fault.UNAVAILABLE, Fault.CUT_BEFORE, Fault.CUT_HALFWAY)
 MOST_IN_A_ROW = 2
 REQUESTS_BETWEEN_REFUSED_TOKENS = 4
 

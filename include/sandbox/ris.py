@@ -14,7 +14,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,7 @@ MAX_PAGE = 500
 DEFAULT_PAGE = 100
 REJECTION_REASONS = ("open_callback", "open_followup")
 SHARE_CORRECTED_LATER = 0.05  # under a fault profile: outcomes that first came with another result
+UNKNOWN_CODE = "resultaat_volgt"  # on no code list
 
 
 class InvalidRequest(ValueError):
@@ -131,6 +132,8 @@ class Ris:
         with self._arrivals() as arrivals:
             outcome_items = _stamped(outcome_items, [one.name for one, _ in outcomes], names, arrivals["outcomes"])
             followup_items = _stamped(followup_items, [one.name for one, _ in followups], names, arrivals["followups"])
+        if self.settings.unknown_codes:
+            outcome_items = self._with_unknown_codes(outcome_items)
         if self.settings.faults:
             outcome_items += self._earlier_versions(outcome_items)
         return Snapshot(
@@ -150,6 +153,22 @@ class Ris:
                 content |= {"preferred_callback": None, "situation_summary": None}
                 earlier.append(Item(item.month, before, item.key, content))
         return earlier
+
+    def _with_unknown_codes(self, items: list[Item]) -> list[Item]:
+        """Some outcomes come with a code nobody agreed on; corrected, they come again behind everything."""
+        dice = Dice(self.settings.seed)
+        unknown = [
+            item for item in items if dice.about("unknown code", item.key).random() < self.settings.unknown_codes
+        ]
+        strange = {
+            item.key: replace(item, content=dict(item.content) | {"result_code": UNKNOWN_CODE}) for item in unknown
+        }
+        shown = [strange.get(item.key, item) for item in items]
+        if not self.settings.codes_corrected:
+            return shown
+        newest = max(item.updated_at for item in items)
+        corrected = [_moved(item, newest + timedelta(seconds=number)) for number, item in enumerate(unknown, start=1)]
+        return shown + corrected
 
     @contextmanager
     def _arrivals(self) -> Iterator[dict[str, dict[str, str | None]]]:

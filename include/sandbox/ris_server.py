@@ -1,22 +1,28 @@
 """RIS as a real HTTP server (interfaces §6): bearer token, two feeds, closures.
 
+Normally the token is fixed. With `token_lasts` it is the secret with which a client asks `POST /token` (OAuth 2 client
+credentials) for tokens that serve so many requests.
+
 The standard library's threading server: one small process, nothing to configure. Log lines hold method, path and
 status, never a parameter or a body.
 """
 
 from __future__ import annotations
 
+import base64
 import hmac
 import json
 import logging
+import secrets
 import socket
 from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from include.sandbox.faults import FOR_CLOSURES, FOR_READING, Fault, Faults
+from include.sandbox.faults import FOR_CLOSURES, FOR_READING, FOR_TOKENS, Fault, Faults
 from include.sandbox.ris import DEFAULT_PAGE, InvalidRequest, KeyReused, Page, Ris
 
 logger = logging.getLogger(__name__)
@@ -37,7 +43,36 @@ class RisServer(ThreadingHTTPServer):
         self.ris = ris
         self.token = token
         self.faults = Faults(ris.settings.seed, ris.settings.faults)
+        self.tokens_issued = 0
+        self._requests_left: dict[str, int] = {}
+        self._slipped: set[str] = set()
+        self._lock = Lock()
         super().__init__((host, port), _Handler)
+
+    def issue_token(self) -> str:
+        """A token for so many requests."""
+        with self._lock:
+            self.tokens_issued += 1
+            token = secrets.token_urlsafe(24)
+            self._requests_left[token] = self.ris.settings.token_lasts
+            return token
+
+    def takes(self, token: str) -> bool:
+        """Whether this token is accepted once more."""
+        if not self.ris.settings.token_lasts:
+            return hmac.compare_digest(token.encode(), self.token.encode())
+        with self._lock:
+            left = self._requests_left.get(token, 0)
+            self._requests_left[token] = left - 1
+            return left > 0
+
+    def slips(self, item: Mapping[str, Any]) -> bool:
+        """An item slips away once: who reads again finds it."""
+        key = f"{item.get('outcome_id') or item.get('followup_id')}|{item['updated_at']}"
+        with self._lock:
+            is_new = key not in self._slipped
+            self._slipped.add(key)
+            return is_new
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is no event; anything else is logged with its traceback."""
@@ -64,6 +99,8 @@ class _Handler(BaseHTTPRequestHandler):
             body = self._body()
             if path == f"{BASE_PATH}/health" and method == "GET":
                 return self._answer(HTTPStatus.OK, {"status": "ok"})
+            if path == f"{BASE_PATH}/token" and method == "POST" and self.server.ris.settings.token_lasts:
+                return self._token()
             if not self._is_authorised():
                 return self._answer(HTTPStatus.UNAUTHORIZED, {"error": "token missing or not accepted"})
             feed = path.removeprefix(f"{BASE_PATH}/")
@@ -95,7 +132,20 @@ class _Handler(BaseHTTPRequestHandler):
         page = self.server.ris.page(feed, given.get("updated_since"), cursor, limit, overlap)
         if fault == Fault.PAGE_REPEATED and cursor:
             page = Page(page.items, cursor)
+        if fault == Fault.PAGE_SKIPS and page.items and self.server.slips(page.items[0]):
+            page = Page(page.items[1:], page.next_cursor)
         answer = {"items": page.items, "next_cursor": page.next_cursor}
+        return self._answer(HTTPStatus.OK, answer, cut=fault == Fault.CUT_HALFWAY)
+
+    def _token(self) -> None:
+        fault = self.server.faults.next(FOR_TOKENS)
+        if self._is_refused(fault):
+            return None
+        given = self.headers.get("Authorization", "").removeprefix("Basic ")
+        _, _, secret = base64.b64decode(given.encode()).partition(b":")
+        if not hmac.compare_digest(secret, self.server.token.encode()):
+            return self._answer(HTTPStatus.UNAUTHORIZED, {"error": "invalid_client"})
+        answer = {"access_token": self.server.issue_token(), "token_type": "Bearer"}
         return self._answer(HTTPStatus.OK, answer, cut=fault == Fault.CUT_HALFWAY)
 
     def _closures(self, body: bytes) -> None:
@@ -125,8 +175,8 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def _is_authorised(self) -> bool:
-        given = self.headers.get("Authorization", "")
-        return hmac.compare_digest(given.encode(), f"Bearer {self.server.token}".encode())
+        kind, _, token = self.headers.get("Authorization", "").partition(" ")
+        return kind == "Bearer" and self.server.takes(token)
 
     def _body(self) -> bytes:
         """Always read, so that the connection can be used again."""

@@ -29,11 +29,14 @@ class SandboxSettings:
     missing_phone: float = 0.40
     closures_rejected: float = 0.01
     faults: float = 0.0  # share of RIS requests that go wrong
+    token_lasts: int = 0  # requests a token lasts, then another is asked for with the client's secret; 0: for ever
+    unknown_codes: float = 0.0  # share of outcomes that first carry a code nobody agreed on
+    codes_corrected: bool = False  # those got their right code since
 
     def __post_init__(self) -> None:
         if self.households < 50:
             raise ValueError("the sandbox needs at least 50 households to be a municipality")
-        for name in ("missing_phone", "closures_rejected", "faults"):
+        for name in ("missing_phone", "closures_rejected", "faults", "unknown_codes"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share between 0 and 1")
         if self.dirt < 0:
@@ -41,13 +44,17 @@ class SandboxSettings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> SandboxSettings:
-        """The defaults, changed by VS_SANDBOX_SEED, VS_SANDBOX_HOUSEHOLDS, VS_SANDBOX_DIRT and VS_RIS_FAULTS."""
+        """The defaults, changed by VS_SANDBOX_SEED, …_HOUSEHOLDS, …_DIRT, and VS_RIS_FAULTS, …_TOKEN_LASTS,
+        …_UNKNOWN_CODES, …_CODES_CORRECTED (yes)."""
         found = os.environ if environment is None else environment
         return cls(
             seed=int(found.get("VS_SANDBOX_SEED") or cls.seed),
             households=int(found.get("VS_SANDBOX_HOUSEHOLDS") or cls.households),
             dirt=float(found.get("VS_SANDBOX_DIRT") or cls.dirt),
             faults=float(found.get("VS_RIS_FAULTS") or cls.faults),
+            token_lasts=int(found.get("VS_RIS_TOKEN_LASTS") or cls.token_lasts),
+            unknown_codes=float(found.get("VS_RIS_UNKNOWN_CODES") or cls.unknown_codes),
+            codes_corrected=found.get("VS_RIS_CODES_CORRECTED") == "yes",
         )
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from include.exchange.ris import RisClient, RisConnection, RisRefused, RisUnavailable
+from include.exchange.ris import RisClient, RisRefused, RisUnavailable
+from include.exchange.ris_connection import RisConnection
 from include.months import Month
 from include.outbound.approvals import NotApproved, record_approval
 from include.outbound.ris_closures import AcknowledgementPending, AcknowledgementUnreadable, send_closures

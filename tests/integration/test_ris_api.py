@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from include.exchange.ris import RisClient, RisConnection, RisRefused, RisUnauthorized, RisUnavailable
+from include.exchange.ris import RisClient, RisRefused, RisUnauthorized, RisUnavailable
+from include.exchange.ris_connection import RisConnection
 from include.ingest.ris import collect_outcomes
 from include.settings import Role
 from include.warehouse.connection import connect
