@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from include.contracts.registry import Column, ContractProblem
@@ -50,6 +51,23 @@ def _batch(relation: Relation) -> dict[str, Any]:
         "look_at": relation.full_name,
         "expectations": list(_expectations(relation)),
     }
+
+
+@dataclass(frozen=True)
+class GateRule:
+    """A rule of a gate as people read it; its name without the table's."""
+
+    name: str
+    severity: str
+    says: str
+
+
+def rules_of(relation: Relation) -> list[GateRule]:
+    """What a gate judges of this relation because its contract says so."""
+    return [
+        GateRule(one["meta"]["rule"].removeprefix(f"{relation.name}."), one["severity"], one["meta"]["says"])
+        for one in _expectations(relation)
+    ]
 
 
 def _expectations(relation: Relation) -> Iterator[Expectation]:

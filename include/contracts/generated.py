@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from include.contracts import dbt_models, gate_suites
+from include.contracts import dbt_models, gate_suites, pages
 from include.settings import PROJECT_ROOT
 
 #: Where generated files of each kind lie, below the project.
-PATTERNS = ("dbt_project/models/**/*.generated.yml", "expectations/contracts/*.json")
+PATTERNS = ("dbt_project/models/**/*.generated.yml", "expectations/contracts/*.json", "docs/contracts/**/*.md")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ def generated_files(project: Path = PROJECT_ROOT) -> dict[str, str]:
     return {
         **{str(path.relative_to(project)): text for path, text in models.items()},
         **{f"expectations/contracts/{name}": text for name, text in gate_suites.suite_files().items()},
+        **{f"docs/contracts/{name}": text for name, text in pages.page_files().items()},
     }
 
 

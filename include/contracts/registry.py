@@ -177,6 +177,8 @@ class Contract:
     contact: str = ""
     #: the roles of the warehouse that may read it
     roles: tuple[str, ...] = ()
+    #: what is agreed about delivery and retention, in words
+    sla_descriptions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def reference(self) -> str:
@@ -236,6 +238,10 @@ class Contract:
         """True when a delivery of this signal month may have this version's shape."""
         first, last = self.valid_from, self.valid_to
         return (first is None or first <= month) and (last is None or month <= last)
+
+    def sla_says(self, name: str) -> str:
+        """What is agreed, in words; empty when nothing is."""
+        return self.sla_descriptions.get(name, "")
 
     @property
     def retention_months(self) -> int:
@@ -430,6 +436,9 @@ def _contract(document: Mapping[str, Any], name: str, major: int, path: Path) ->
         limitations=description.get("limitations", ""),
         contact=next((channel["url"].removeprefix("mailto:") for channel in document.get("support", [])), ""),
         roles=tuple(role["role"] for role in document.get("roles", [])),
+        sla_descriptions=MappingProxyType(
+            {item["property"]: item.get("description", "") for item in document.get("slaProperties", [])}
+        ),
     )
 
 

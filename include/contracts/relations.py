@@ -69,7 +69,7 @@ def relations(*schemas: str) -> list[Relation]:
         relation
         for contract in newest.values()
         for table in contract.tables
-        if (relation := _relation(contract, table)) and (not schemas or relation.schema in schemas)
+        if (relation := relation_of(contract, table)) and (not schemas or relation.schema in schemas)
     ]
     names = [relation.full_name for relation in found]
     if twice := {name for name in names if names.count(name) > 1}:
@@ -77,7 +77,8 @@ def relations(*schemas: str) -> list[Relation]:
     return found
 
 
-def _relation(contract: Contract, table: Table) -> Relation | None:
+def relation_of(contract: Contract, table: Table) -> Relation | None:
+    """Where the warehouse holds the rows of this part of a contract; None when it does not."""
     is_file = table.option("model") is not None
     full_name = table.option("model") if is_file else table.label
     schema, dot, name = full_name.partition(".")
