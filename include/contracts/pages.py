@@ -35,7 +35,7 @@ _GROUPS = {
     "inbound": ("What else comes in", "Answers of the enrichment provider and of RIS, as files or by API."),
     "outbound": ("What goes out", "Lists, answers and deliveries. What the contract does not name cannot go out."),
     "marts": ("Public tables", "Schema `marts`: what BI tools and reports read. No personal data."),
-    "landing": ("Landing tables", "What came in, as it is kept: personal data, short retention, read by nobody outside."),
+    "landing": ("Landing tables", "What came in, as it is kept: personal data, short retention."),
 }
 
 

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 from psycopg.rows import dict_row
 
+from include.contracts.registry import load_contract
 from include.months import Month
 from include.outbound.delivery import DeliverySummary, Draft, Product, deliver, sha256, whole_content
 from include.settings import Settings
@@ -25,7 +26,6 @@ from include.settings import Settings
 CONTRACT = "ddas_vroegsignalering"
 VERSION = "1.2"
 RECIPIENT = "cbs"
-FOLDER = "outbox/cbs"
 SCHEMA = Path(__file__).with_name("ddas_v1_2.schema.json")
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
@@ -36,15 +36,17 @@ class DdasNotValid(RuntimeError):
 
 def deliver_ddas(month: Month) -> DeliverySummary:
     """Write `ddas_vroegsignalering_<YYYYMM>.json` when it says something new."""
+    contract = load_contract(CONTRACT)
     draft, again = whole_content(lambda connection: _contents(connection, month))
     return deliver(
         Product(
-            contract=CONTRACT,
-            contract_version=VERSION,
+            contract=contract.name,
+            contract_version=contract.version,
             recipient=RECIPIENT,
-            folder=FOLDER,
+            folder=contract.folder,
             month=month,
-            file_name=lambda sequence: f"{CONTRACT}_{month.compact}.json",
+            # one name a month: what the delivery says anew replaces what it said before
+            file_name=lambda sequence: contract.file_name(month, 1),
             draft=draft,
             again=again,
         )

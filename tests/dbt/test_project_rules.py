@@ -95,6 +95,19 @@ def test_lists_and_marts_are_promises(manifest: Any) -> None:
         assert str(node.access) == "public", f"{node.name} is not public"
 
 
+def test_lists_and_marts_are_stored_and_described_as_their_contracts_say(manifest: Any) -> None:
+    from include.contracts.relations import relations
+
+    models = {f"{node.schema}.{node.name}": node for node in _models(manifest)}
+    promised = relations("marts", "outbound")
+    assert len(promised) >= 25
+    for relation in promised:
+        node = models[relation.full_name]
+        assert (node.config.materialized == "view") == (relation.kind == "view"), relation.full_name
+        assert list(node.columns) == [column.name for column in relation.columns], relation.full_name
+        assert node.config.meta["contract"] == relation.contract.reference
+
+
 def test_every_model_says_what_it_is_and_what_a_row_is(manifest: Any) -> None:
     silent = [node.name for node in _models(manifest) if not node.description or "grain" not in node.config.meta]
     assert silent == []

@@ -11,11 +11,12 @@ from contextlib import ExitStack, contextmanager
 import psycopg
 import pytest
 
+from include.contracts.relations import Relation, relations
 from include.local.instance import Instance
 from include.months import Month
 from include.quality import gates
 from include.quality.gates import GateBroken, GateStopped, load_suite, run_gate
-from include.settings import EXPECTATIONS_FOLDER
+from include.settings import EXPECTATIONS_FOLDER, Role
 from tests.integration.gates_broken import BREAKS, LIST, PHONES, Break, one
 from tests.integration.gates_broken_contracts import broken_by_stand_in, contract_breaks, rounds
 from tests.integration.gates_month import MONTH, build_month
@@ -112,6 +113,26 @@ def test_rules_of_contracts_are_seen_broken(
         line = f"- {damage.rule} [{damage.relation.contract.reference}]: "
         assert (line in message) == (damage.severity == "critical")
         assert damage.names in message
+
+
+@pytest.mark.parametrize("relation", relations(), ids=lambda relation: relation.full_name)
+def test_only_the_roles_of_the_contract_may_read(month: psycopg.Connection, relation: Relation) -> None:
+    # who owns a table (dbt's transformer, the administrator) reads it anyway
+    (owner,) = month.execute(
+        "select pg_get_userbyid(relowner) from pg_class where oid = %s::regclass", (relation.full_name,)
+    ).fetchone()
+    readers = {
+        role.value
+        for role in Role
+        if role is not Role.ADMIN
+        and role.value != owner
+        and month.execute(
+            "select has_schema_privilege(%s, %s, 'usage') and has_table_privilege(%s, %s, 'select')",
+            (role.value, relation.schema, role.value, relation.full_name),
+        ).fetchone()
+        == (True,)
+    }
+    assert readers == set(relation.contract.roles) - {owner}
 
 
 def test_every_rule_is_broken_once() -> None:
