@@ -119,7 +119,7 @@ def land_deliveries(connection: psycopg.Connection, deliveries: Iterable[Deliver
 
 
 def answer_enrichment(connection: psycopg.Connection, month: Month, every: int = 2) -> None:
-    """Everything asked for was requested; the provider finds every second number."""
+    """Everything asked for was requested; the provider finds every second number, half of them by address only."""
     connection.execute(
         "insert into ops.enrichment_requests (request_id, signal_month, sequence)"
         " select request_id, signal_month, 1 from outbound.out_enrichment_requests where signal_month = %s",
@@ -131,13 +131,18 @@ def answer_enrichment(connection: psycopg.Connection, month: Month, every: int =
             (delivery_id, line_number, signal_month, request_id, phone, source, match_level, matched_on, confidence)
         select
             'dlv_enrichment_' || signal_month, number, signal_month, request_id,
-            case when number %% %s = 0 then '+3179300' || lpad(number::text, 4, '0') end, 'directory', 'person',
-            %s, 0.9
+            case when number %% %(every)s = 0 then '+3179300' || lpad(number::text, 4, '0') end,
+            case when number %% %(every_other)s = 0 then 'register' else 'directory' end,
+            case when number %% %(every_other)s = 0 then 'address' else 'person' end,
+            %(matched_on)s, 0.9
         from (select *, row_number() over (order by request_id) as number from ops.enrichment_requests) as requests
-        where signal_month = %s
+        where signal_month = %(month)s
         """,
-        (every, month.first_day + timedelta(days=8), str(month)),
-    )
+        {
+            "every": every, "every_other": 2 * every, "matched_on": month.first_day + timedelta(days=8),
+            "month": str(month),
+        },
+    )  # fmt: skip
 
 
 def deliver_call_list(connection: psycopg.Connection, month: Month) -> list[tuple[str, str]]:

@@ -163,6 +163,24 @@ def test_each_share_has_its_denominator(
     assert f"{value * 100:.1f}" == percentage
 
 
+def test_the_same_225_over_every_denominator(pilot: psycopg.Connection) -> None:
+    """The report's "about 20 %" is none of its own shares; the narrowest denominator comes near, if the labels are right."""
+    with connect(Role.BI_READER) as connection:
+        shares = connection.execute(
+            "select basis, numerator, denominator, round(value * 100, 1)::text, round(lower_bound * 100, 1)::text,"
+            " round(upper_bound * 100, 1)::text from marts.kpi_acceptance_monthly"
+            " where signal_month = %s and segment = 'all' order by basis_order",
+            (str(MONTH),),
+        ).fetchall()
+
+    assert shares == [
+        ("delivered", 225, 2689, "8.4", "7.4", "9.5"),
+        ("with_outcome", 225, 2689, "8.4", "7.4", "9.5"),
+        ("spoken", 225, 1849, "12.2", "10.8", "13.7"),
+        ("eligible", 225, 1116, "20.2", "17.9", "22.6"),
+    ]
+
+
 def test_every_record_is_accounted_for(pilot: psycopg.Connection) -> None:
     assert kpi("call_records_delivered")[0] == RECORDS
     assert kpi("records_without_outcome")[0] == 0
