@@ -164,7 +164,7 @@ def test_each_share_has_its_denominator(
 
 
 def test_the_same_225_over_every_denominator(pilot: psycopg.Connection) -> None:
-    """The report's "about 20 %" is none of its own shares; the narrowest denominator comes near, if the labels are right."""
+    """The report's "about 20 %" is none of its shares; the narrowest denominator comes near, if labels are right."""
     with connect(Role.BI_READER) as connection:
         shares = connection.execute(
             "select basis, numerator, denominator, round(value * 100, 1)::text, round(lower_bound * 100, 1)::text,"
