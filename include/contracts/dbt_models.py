@@ -17,7 +17,7 @@ from include.contracts.registry import Column, ContractProblem
 from include.contracts.relations import Relation, data_type, relations
 
 #: Schemas whose models are promises to others.
-PUBLIC = ("marts", "outbound")
+PUBLIC = ("marts", "marts_public", "outbound")
 
 
 def model_files(models_folder: Path) -> dict[Path, str]:

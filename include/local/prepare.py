@@ -33,6 +33,7 @@ def prepare_databases(server: str, settings: Settings, airflow_password: str) ->
         _create_owner(connection, AIRFLOW_OWNER, airflow_password)
         create_database(connection, AIRFLOW_DATABASE, AIRFLOW_OWNER)
         create_database(connection, warehouse)
+        _close_to_others(connection)
     with psycopg.connect(f"{server}/{warehouse}") as connection:
         return migrate(connection, settings)
 
@@ -50,6 +51,17 @@ def create_database(connection: psycopg.Connection, name: str, owner: str | None
         connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)) + whose)
     # Airflow has no business in the warehouse, nor the warehouse's roles in Airflow's metadata.
     connection.execute(sql.SQL("revoke connect on database {} from public").format(sql.Identifier(name)))
+
+
+def _close_to_others(connection: psycopg.Connection) -> None:
+    """A reader of numbers has no business in the server's own databases either; PostgreSQL opens them to everybody."""
+    for name in ("postgres", "template1"):
+        try:
+            with connection.transaction():
+                connection.execute(sql.SQL("revoke all on database {} from public").format(sql.Identifier(name)))
+        except psycopg.errors.InsufficientPrivilege:
+            # a managed server keeps these databases to itself; they hold nothing of ours
+            continue
 
 
 def main() -> int:

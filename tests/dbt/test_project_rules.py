@@ -17,6 +17,8 @@ READS = {
     # what is delivered about a closed month is read from its facts
     "outbound": {"staging", "intermediate", "outbound", "marts", "seed"},
     "marts": {"staging", "intermediate", "marts", "seed"},
+    # numbers that may be published are made from numbers, never from rows of persons
+    "marts_public": {"intermediate", "seed"},
 }
 CLOCK = re.compile(r"\b(now\(\)|current_date|current_timestamp|localtimestamp|clock_timestamp|run_started_at)\b", re.I)
 
@@ -88,7 +90,7 @@ def test_month_tables_are_replaced_by_month_and_refuse_a_full_refresh(manifest: 
 
 
 def test_lists_and_marts_are_promises(manifest: Any) -> None:
-    public = [node for node in _models(manifest) if _layer(node) in {"outbound", "marts"}]
+    public = [node for node in _models(manifest) if _layer(node) in {"outbound", "marts", "marts_public"}]
     assert len(public) >= 15
     for node in public:
         assert node.config.contract.enforced, f"{node.name} has no enforced contract"
