@@ -31,7 +31,7 @@ from include.warehouse.connection import connect
 log = logging.getLogger(__name__)
 
 #: Schemas with rows of persons, and the marts; `ops` holds no personal data, `staging` is views and code lists.
-SCHEMAS = ("landing", "intermediate", "outbound", "marts")
+SCHEMAS = ("landing", "intermediate", "outbound", "marts", "marts_public")
 MONTH_COLUMNS = ("signal_month", "period")
 _MONTH_IN_NAME = re.compile(r"_(\d{6})(?:_|\.)")
 

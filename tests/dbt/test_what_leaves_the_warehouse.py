@@ -194,7 +194,7 @@ ESCAPES = {
     "make a function": "create function marts.mine() returns integer language sql as 'select 1'",
     "change a mart": "update marts.kpi_monthly set numerator = 0",
     "change a mart in a block": "do $$ begin delete from marts.kpi_monthly; end $$",
-    "lock a mart": "lock table marts.kpi_monthly in access exclusive mode",
+    "lock a mart": "begin; lock table marts.kpi_monthly in access exclusive mode",
     "stop somebody's query": "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'postgres'",
     "change a server setting": "alter system set log_statement = 'all'",
     "load a library": "load 'plpython3'",
