@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
@@ -125,6 +126,11 @@ class Exchange:
 
     def size(self, path: str) -> int:
         return int(self._place[0].size(self._at(path)) or 0)
+
+    def changed_at(self, path: str) -> datetime | None:
+        """When the file was last written, by the clock of the folder; None when the folder does not tell."""
+        changed = _changed_at(self._place[0].info(self._at(path)))
+        return None if changed is None else datetime.fromtimestamp(changed, UTC)
 
     def read(self, path: str) -> bytes:
         return self._place[0].cat_file(self._at(path))

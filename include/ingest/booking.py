@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
@@ -31,6 +32,7 @@ from include.exchange.folders import Exchange
 from include.ingest import landing
 from include.ingest.findings import Findings
 from include.ingest.opening import FILE_HEADER, FileRefused, too_large
+from include.ingest.readers import fields_filled
 from include.ingest.reading import JudgedDelivery, Rejection, flagged, judge_parts, too_many_bad_rows
 from include.ingest.receipts import receipt, receipt_path
 from include.ingest.receiving import receiving_month
@@ -83,6 +85,8 @@ class Arrival:
     month: Month
     # what to tell beside a refusal: which other versions of the contract were tried, or why there is none
     besides: str = ""
+    delivered_on: date | None = None
+    due_on: date | None = None
 
     @property
     def file_name(self) -> str:
@@ -336,6 +340,9 @@ def _record(
         "contract_version": arrival.contract.version if arrival.contract else None,
         "sequence": arrival.named.sequence if arrival.named else None,
         "warnings": json.dumps(_warnings(findings)),
+        "delivered_on": arrival.delivered_on,
+        "due_on": arrival.due_on,
+        "offered_fields": _offered_fields(arrival.contract) if arrival.contract else None,
     }
     columns = ", ".join(values)
     places = ", ".join(f"%({name})s" for name in values)
@@ -387,6 +394,17 @@ def _booked_before(arrival: Arrival) -> DeliverySummary:
 def _recorded(connection: psycopg.Connection, condition: str, values: tuple[str, ...]) -> DeliverySummary | None:
     row = connection.execute(f"select {', '.join(_COLUMNS)} from ops.deliveries where {condition}", values).fetchone()
     return DeliverySummary(*row) if row else None
+
+
+def _offered_fields(contract: Contract) -> list[str]:
+    """The fields a file of this contract can fill; a telephone number counts as one."""
+    return sorted(
+        {
+            field
+            for column in contract.columns
+            for field in (("phone",) if column.reader == "phone" else fields_filled(column))
+        }
+    )
 
 
 def _archive_path(exchange: Exchange, arrival: Arrival, delivery_id: str, sha256: str) -> str:

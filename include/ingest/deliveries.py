@@ -159,7 +159,16 @@ def _arrival(path: str, month: Month) -> Arrival:
         receipts=f"outbox/partners/{partner or UNKNOWN_SENDER}",
         month=named.month if named else month,
         besides=besides,
+        delivered_on=_delivered_on(path),
+        due_on=_due_on(contract, named.month) if contract and named else None,
     )
+
+
+def _delivered_on(path: str) -> date | None:
+    """The day the file was put there, whenever we look."""
+    exchange = Exchange.from_settings()
+    changed = exchange.changed_at(path) if exchange.exists(path) else None
+    return changed.astimezone(AMSTERDAM).date() if changed else None
 
 
 def contract_for(folder: str, name: str, path: str) -> tuple[Contract | None, FileName | None, str]:

@@ -12,14 +12,16 @@ import re
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from include.months import Month
 from include.sandbox import dirt as spoil
 from include.sandbox.administration import Accident, Administration, Entry
+from include.sandbox.arrears import LAST_SIGNAL_DAY
 from include.sandbox.exchange_folder import write_atomically
 from include.sandbox.names import Surname, without_diacritics
 from include.sandbox.population import Population, Sector
@@ -78,9 +80,14 @@ def deliver(month: Month, exchange_root: Path, settings: SandboxSettings) -> lis
     for partner in PARTNERS:
         rows = partner.rows(administration.entries(month, partner.sector))
         path = exchange_root / "inbox" / partner.name / partner.file_name(month)
-        write_atomically(path, partner.file(partner.columns, rows, month))
+        write_atomically(path, partner.file(partner.columns, rows, month), _delivered_at(month))
         delivered.append(Delivered(path, len(rows)))
     return delivered
+
+
+def _delivered_at(month: Month) -> datetime:
+    """The afternoon after the last signal."""
+    return datetime(month.year, month.number, LAST_SIGNAL_DAY + 1, 16, tzinfo=ZoneInfo("Europe/Amsterdam"))
 
 
 # -- fields, with the accidents that spoil them ------------------------------------------------------------------
