@@ -165,21 +165,39 @@ def copy_frame(connection: psycopg.Connection, table: str, frame: pl.DataFrame) 
     frame = frame.select(name for name in frame.columns if frame[name].null_count() < len(frame))
     if not len(frame):
         return 0
-    signs = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
-    import polars as pl
-
-    text = io.BytesIO()
-    frame.with_columns(_escaped(pl.col(name), signs) for name in _with_any(frame, "[\\\\\t\n\r]")).write_csv(
-        text, include_header=False, separator="\t", quote_style="never", null_value="\\N"
-    )
-    statement = sql.SQL("copy {} ({}) from stdin").format(
+    # an empty text is a null here: readers never answer one
+    statement = sql.SQL("copy {} ({}) from stdin (null '')").format(
         sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, frame.columns))
     )
     with connection.cursor() as cursor:
-        with cursor.copy(statement) as copy, text.getbuffer() as content:
+        with cursor.copy(statement) as copy, _copy_text(frame).getbuffer() as content:
             for start in range(0, len(content), COPY_PIECE_BYTES):
                 copy.write(content[start : start + COPY_PIECE_BYTES])
         return cursor.rowcount
+
+
+def _copy_text(frame: pl.DataFrame) -> io.BytesIO:
+    """The frame as COPY reads text. Signs of its own hardly ever stand in values, so they are looked for afterwards."""
+    import polars as pl
+
+    text = _written(frame)
+    content = text.getvalue()
+    if (
+        b"\\" in content
+        or b"\r" in content
+        or content.count(b"\n") != len(frame)
+        or content.count(b"\t") != (len(frame) * (frame.width - 1))
+    ):
+        signs = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+        texts = [name for name, kind in frame.schema.items() if kind == pl.String]
+        text = _written(frame.with_columns(_escaped(pl.col(name), signs) for name in texts))
+    return text
+
+
+def _written(frame: pl.DataFrame) -> io.BytesIO:
+    text = io.BytesIO()
+    frame.write_csv(text, include_header=False, separator="\t", quote_style="never", null_value="", batch_size=8192)
+    return text
 
 
 def _with_any(frame: pl.DataFrame, pattern: str) -> list[str]:

@@ -35,7 +35,8 @@ _AMOUNTS = {
     "nl": r"^(?:€ ?)?(?:[0-9]{1,3}(?:\.[0-9]{3}){1,2}|[0-9]{1,9})(?:,[0-9]{1,2})?$",
     "point": r"^[0-9]{1,9}(?:\.[0-9]{1,2})?$",
 }
-_PHONE = r"^(?:0|0031|\+31 ?(?:\(0\) ?)?)([1-9][0-9]{0,2})[- ]?([0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[0-9]{0,2})$"
+# 079-3161234, 06 22 33 44 55, 0031…, +31 (0)6 …: whatever stands between them, the digits are one Dutch number
+_PHONE = r"^(?:0|0031|\+31 ?(?:\(0\) ?)?)[1-9][- 0-9]+$"
 
 
 @dataclass(frozen=True)
@@ -60,10 +61,13 @@ def _only(is_plain: pl.Expr, *values: pl.Expr) -> PlainReading:
     return PlainReading(is_plain, tuple(pl.when(is_plain).then(value) for value in values))
 
 
-def _nothing() -> pl.Expr:
+def _with_nothing(reading: PlainReading, text: pl.Expr, count: int) -> PlainReading:
+    """The same with more fields, for which a plain text has no value."""
     import polars as pl
 
-    return pl.lit(None, dtype=pl.String)
+    # a condition nothing meets: a bare null would be one value and not one a row
+    nothing = pl.when(text.is_null()).then(text)
+    return PlainReading(reading.is_plain, (*reading.values, *[nothing] * count))
 
 
 def _text(_: Column, text: pl.Expr) -> PlainReading:
@@ -119,16 +123,17 @@ def _postcode(_: Column, text: pl.Expr) -> PlainReading:
 def _house_number(_: Column, text: pl.Expr) -> PlainReading:
     import polars as pl
 
-    return _only(text.str.contains(r"^[1-9][0-9]{0,4}$"), text.cast(pl.Int64, strict=False), _nothing(), _nothing())
+    number = text.cast(pl.Int64, strict=False)
+    return _with_nothing(_only(text.str.contains(r"^[1-9][0-9]{0,4}$"), number), text, 2)
 
 
 def _house_number_addition(_: Column, text: pl.Expr) -> PlainReading:
-    return _only(text.str.contains(r"^[A-Za-z]$"), text.str.to_uppercase(), _nothing())
+    return _with_nothing(_only(text.str.contains(r"^[A-Za-z]$"), text.str.to_uppercase()), text, 1)
 
 
 def _phone(_: Column, text: pl.Expr) -> PlainReading:
     is_plain, number = _callable_number(text)
-    return _only(is_plain, number, _nothing(), _nothing())
+    return _with_nothing(_only(is_plain, number), text, 2)
 
 
 def _phone_number(_: Column, text: pl.Expr) -> PlainReading:
@@ -138,14 +143,14 @@ def _phone_number(_: Column, text: pl.Expr) -> PlainReading:
 
 def _callable_number(text: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
     """One number, written as most people do, in the plan and no placeholder."""
-    import polars as pl
-
-    parts = text.str.extract_groups(_PHONE)
-    rest = parts.struct.field("2").str.replace_all(" ", "", literal=True)
-    national = pl.concat_str(parts.struct.field("1"), rest)
+    # nine digits at the end are the national number when nothing but a country code or a zero stands before them
+    digits = text.str.replace_all(r"[^0-9]", "")
+    national = digits.str.tail(phones.NATIONAL_DIGITS)
+    before = digits.str.head(-phones.NATIONAL_DIGITS)
     is_plain = (
-        national.str.contains(f"^(?:{phones.callable_numbers()})$")
-        & (national.str.len_bytes() == phones.NATIONAL_DIGITS)
+        text.str.contains(_PHONE)
+        & before.is_in(["0", "31", "310", "0031"])
+        & national.str.contains(f"^(?:{phones.callable_numbers()})$")
         & ~national.str.contains(f"^(?:{phones.NEVER_CALLED})")
         & ~national.str.contains(f"^(?:{phones.PLACEHOLDERS})$")
     )

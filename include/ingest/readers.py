@@ -139,10 +139,15 @@ def read_columns(
         if place in columns and mask.any()
     )
     plain = {place: read for place, column in columns.items() if (read := plain_texts.plain_reading(column, place))}
-    answers = marked.select(
-        expression.alias(f"{place}:{number}")
-        for place, read in plain.items()
-        for number, expression in enumerate((read.is_plain, *read.values))
+    # lazily, because then what a reading uses several times is computed once
+    answers = (
+        marked.lazy()
+        .select(
+            expression.alias(f"{place}:{number}")
+            for place, read in plain.items()
+            for number, expression in enumerate((read.is_plain, *read.values))
+        )
+        .collect()
     )
     found = {}
     for place, column in columns.items():
