@@ -9,7 +9,7 @@ VENV := .venv
 READY := $(VENV)/installed-from-lock
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint lock clean
+.PHONY: help setup demo test test-long bench-ingest lint lock clean
 
 help: ## show this list
 	@echo "make <target>, and then the vs command in $(VENV)/bin (try: $(VENV)/bin/vs --help)"
@@ -30,6 +30,12 @@ demo: setup ## three months of a synthetic municipality through the whole platfo
 
 test: setup ## every test, on real PostgreSQL and real Airflow (TESTS=tests/unit for a part)
 	@$(VENV)/bin/python -m pytest $(TESTS) -n 2 --dist loadfile -ra --durations=10
+
+test-long: setup ## five thousand spoiled deliveries instead of five hundred (VS_FUZZ_SEED=… repeats a run)
+	@$(VENV)/bin/python -m pytest tests -m long -ra -s
+
+bench-ingest: setup ## how fast and in how little memory large deliveries are taken in, beside pandas and a bare COPY
+	@$(VENV)/bin/python -W ignore -m bench.ingest
 
 lint: setup ## style, imports, types' obvious mistakes
 	@$(VENV)/bin/ruff check .

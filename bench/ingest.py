@@ -1,7 +1,8 @@
 """How fast deliveries are taken in: `make bench-ingest`.
 
 Three ways of getting one file into one PostgreSQL, turn by turn in one run:
-  ours    the whole of take_in: fingerprint, judge by contract, load, quarantine, keep the raw rows, reconcile, receipt, archive
+  ours    the whole of take_in: fingerprint, judge by contract, load, quarantine, keep the raw rows, reconcile, receipt
+          and archive
   pandas  read_csv + DataFrame.to_sql with their default arguments; nothing is validated
   copy    a bare COPY of the file into a table of text columns; nothing is looked at
 and one large file by a process of its own, for its peak memory and its rows a second.
@@ -9,7 +10,8 @@ and one large file by a process of its own, for its peak memory and its rows a s
 Goals (issue 3): with 200,000 rows of which 2 % bad, ours at least 8 times as fast as pandas and within 6 times the bare
 COPY; 2,000,000 rows in less than 1 GiB and at the same rows a second within 20 %. Each run draws a new seed (printed;
 `--seed` repeats one) and has its own PostgreSQL in a temporary folder. Each turn ends in a commit; the time of a way is
-the median of its turns. What the machine does beside it (load) is printed, because it weighs on everything.
+the median of its turns. What the machine does beside it (load) is printed, because it weighs on everything; so are the
+seconds of processor each way takes, of our process and of the server together, which depend less on it.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -41,6 +44,8 @@ BAD_SHARE = 0.02
 FILE_NAME = f"{PARTNER}_{MONTH.compact}.csv"
 FASTER_THAN_PANDAS, OF_BARE_COPY, MOST_MEMORY_MIB, RATE_WITHIN = 8.0, 6.0, 1024.0, 0.20
 PIECE_BYTES = 256 * 1024
+# a connection is counted when its server process has ended
+SETTLED_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,14 @@ class Platform:
         folder = Path(self.instance.platform_environment()["VS_EXCHANGE_ROOT"]) / "inbox" / PARTNER
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def processor_seconds(self) -> float:
+        """What this process and the finished connections of the server have used so far."""
+        time.sleep(SETTLED_SECONDS)
+        server = psutil.Process(
+            int((self.instance.postgres.data / "postmaster.pid").read_text().split()[0])
+        ).cpu_times()
+        return time.process_time() + server.children_user + server.children_system
 
     def clear(self) -> None:
         """As if nothing had ever been delivered or loaded."""
@@ -113,18 +126,21 @@ def _larger_contracts(folder: Path) -> dict[str, str]:
 def _compared(platform: Platform, folder: Path, asked: argparse.Namespace) -> dict[str, float | int | str]:
     file = folder / "delivery.csv"
     bad = write_delivery(file, asked.rows, BAD_SHARE, MONTH, asked.seed)
-    print(f"{asked.rows:,} rows, {bad:,} of them bad, {file.stat().st_size / 1e6:.1f} MB, seed {asked.seed}", flush=True)
+    size = file.stat().st_size / 1e6
+    print(f"{asked.rows:,} rows, {bad:,} of them bad, {size:.1f} MB, seed {asked.seed}", flush=True)
     ways: dict[str, Callable[[Platform, Path], None]] = {"ours": _ours, "pandas": _pandas, "copy": _bare_copy}
     _warm_up(platform, folder, asked.seed)
     seconds: dict[str, list[float]] = {name: [] for name in ways}
+    processor: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(asked.turns):
         for name, way in ways.items():
             platform.clear()
             if name == "ours":
                 shutil.copy(file, platform.inbox / FILE_NAME)
-            began = time.perf_counter()
+            used, began = platform.processor_seconds(), time.perf_counter()
             way(platform, file)
             seconds[name].append(time.perf_counter() - began)
+            processor[name].append(platform.processor_seconds() - used)
             if name == "ours":
                 _reconciled(platform, asked.rows, bad)
         shown = ", ".join(f"{name} {times[-1]:.2f} s" for name, times in seconds.items())
@@ -133,6 +149,7 @@ def _compared(platform: Platform, folder: Path, asked: argparse.Namespace) -> di
     return {
         "bad_rows": bad,
         **{f"{name}_seconds": round(value, 3) for name, value in median.items()},
+        **{f"{name}_processor_seconds": round(statistics.median(used), 2) for name, used in processor.items()},
         "faster_than_pandas": round(median["pandas"] / median["ours"], 2),
         "times_bare_copy": round(median["ours"] / median["copy"], 2),
         "rows_per_second": round(asked.rows / median["ours"]),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 from include.contracts.registry import Column
@@ -29,6 +30,7 @@ _DATES = {
     "jjjj-mm-dd": (r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "%Y-%m-%d"),
     "excel": (r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "%Y-%m-%d"),
 }
+_FIRST_DAY, _LAST_DAY = date(1900, 1, 1), date(2099, 12, 31)
 _EMAIL = r"^[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*@(?:[a-z0-9]+(?:-[a-z0-9]+)*\.)+[a-z]{2,24}$"
 _LONGEST_PLAIN_EMAIL = 60
 _AMOUNTS = {
@@ -37,14 +39,19 @@ _AMOUNTS = {
 }
 # 079-3161234, 06 22 33 44 55, 0031…, +31 (0)6 …: whatever stands between them, the digits are one Dutch number
 _PHONE = r"^(?:0|0031|\+31 ?(?:\(0\) ?)?)[1-9][- 0-9]+$"
+_PHONE_DIGITS = rf"^(?:0|31|310|0031)[1-9][0-9]{{{phones.NATIONAL_DIGITS - 1}}}$"
 
 
 @dataclass(frozen=True)
 class PlainReading:
-    """Which texts of a column are plain, and the values of its fields for those (null elsewhere)."""
+    """Which texts of a column are plain, and the values of its fields for those; what it says of others counts nothing.
+
+    `begun` is what both are worked out from, so that it is worked out once; they find it in the column BEGUN.
+    """
 
     is_plain: pl.Expr
-    values: tuple[pl.Expr, ...]
+    values: tuple[pl.Expr | None, ...]
+    begun: pl.Expr | None = None
 
 
 def plain_reading(column: Column, place: str) -> PlainReading | None:
@@ -52,44 +59,34 @@ def plain_reading(column: Column, place: str) -> PlainReading | None:
     import polars as pl
 
     reading = _READINGS.get(column.reader)
-    return reading(column, pl.col(place)) if reading else None
+    return reading(column, pl.col(place), pl.col(begun_at(place))) if reading else None
 
 
-def _only(is_plain: pl.Expr, *values: pl.Expr) -> PlainReading:
-    import polars as pl
-
-    return PlainReading(is_plain, tuple(pl.when(is_plain).then(value) for value in values))
-
-
-def _with_nothing(reading: PlainReading, text: pl.Expr, count: int) -> PlainReading:
-    """The same with more fields, for which a plain text has no value."""
-    import polars as pl
-
-    # a condition nothing meets: a bare null would be one value and not one a row
-    nothing = pl.when(text.is_null()).then(text)
-    return PlainReading(reading.is_plain, (*reading.values, *[nothing] * count))
+def begun_at(place: str) -> str:
+    """The name of the column in which a reading of the column `place` is begun."""
+    return f"{place}~"
 
 
-def _text(_: Column, text: pl.Expr) -> PlainReading:
+def _text(_: Column, text: pl.Expr, __: pl.Expr) -> PlainReading:
     # E+ may be a number that a spreadsheet shortened: the reader looks at it
     is_plain = text.str.contains(_TEXT) & (text.str.len_bytes() <= LONGEST_PLAIN) & ~text.str.contains("(?i)e[+]")
-    return _only(is_plain, text)
+    return PlainReading(is_plain, (text,))
 
 
-def _surname(_: Column, text: pl.Expr) -> PlainReading:
+def _surname(_: Column, text: pl.Expr, __: pl.Expr) -> PlainReading:
     is_plain = text.str.contains(_TEXT) & (text.str.len_bytes() <= LONGEST_PLAIN) & text.str.contains("[A-Za-z]")
-    return _only(is_plain, text)
+    return PlainReading(is_plain, (text,))
 
 
-def _initials(_: Column, text: pl.Expr) -> PlainReading:
-    return _only(text.str.contains(r"^(?:[A-Z]\.){1,10}$"), text)
+def _initials(_: Column, text: pl.Expr, __: pl.Expr) -> PlainReading:
+    return PlainReading(text.str.contains(r"^(?:[A-Z]\.){1,10}$"), (text,))
 
 
-def _email(_: Column, text: pl.Expr) -> PlainReading:
-    return _only(text.str.contains(_EMAIL) & (text.str.len_bytes() <= _LONGEST_PLAIN_EMAIL), text)
+def _email(_: Column, text: pl.Expr, __: pl.Expr) -> PlainReading:
+    return PlainReading(text.str.contains(_EMAIL) & (text.str.len_bytes() <= _LONGEST_PLAIN_EMAIL), (text,))
 
 
-def _date(column: Column, text: pl.Expr) -> PlainReading | None:
+def _date(column: Column, text: pl.Expr, begun: pl.Expr) -> PlainReading | None:
     import polars as pl
 
     formats = [_DATES[name] for name in column.option("formats", ["jjjj-mm-dd"]) if name in _DATES]
@@ -99,10 +96,10 @@ def _date(column: Column, text: pl.Expr) -> PlainReading | None:
         pl.when(text.str.contains(pattern)).then(text.str.to_date(format, strict=False))
         for pattern, format in dict(formats).items()
     )
-    return _only(days.dt.year().is_between(1900, 2099), days)
+    return PlainReading(begun.is_between(_FIRST_DAY, _LAST_DAY), (begun,), days)
 
 
-def _amount(column: Column, text: pl.Expr) -> PlainReading | None:
+def _amount(column: Column, text: pl.Expr, _: pl.Expr) -> PlainReading | None:
     import polars as pl
 
     notation = column.option("notation", "nl")
@@ -112,52 +109,47 @@ def _amount(column: Column, text: pl.Expr) -> PlainReading | None:
     if notation == "nl":
         without_sign = text.str.strip_chars_start("€ ")
         bare = without_sign.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
-    return _only(text.str.contains(_AMOUNTS[notation]), bare.cast(pl.Decimal(14, 2), strict=False))
+    return PlainReading(text.str.contains(_AMOUNTS[notation]), (bare.cast(pl.Decimal(14, 2), strict=False),))
 
 
-def _postcode(_: Column, text: pl.Expr) -> PlainReading:
+def _postcode(_: Column, text: pl.Expr, __: pl.Expr) -> PlainReading:
     is_plain = text.str.contains(r"^[1-9][0-9]{3} ?[A-Za-z]{2}$") & ~text.str.contains(r"(?i)s[ads]$")
-    return _only(is_plain, text.str.replace(" ", "", literal=True).str.to_uppercase())
+    return PlainReading(is_plain, (text.str.replace(" ", "", literal=True).str.to_uppercase(),))
 
 
-def _house_number(_: Column, text: pl.Expr) -> PlainReading:
+def _house_number(_: Column, text: pl.Expr, __: pl.Expr) -> PlainReading:
     import polars as pl
 
-    number = text.cast(pl.Int64, strict=False)
-    return _with_nothing(_only(text.str.contains(r"^[1-9][0-9]{0,4}$"), number), text, 2)
+    is_plain = text.str.contains(r"^[1-9][0-9]{0,4}$")
+    return PlainReading(is_plain, (text.cast(pl.Int64, strict=False), None, None))
 
 
-def _house_number_addition(_: Column, text: pl.Expr) -> PlainReading:
-    return _with_nothing(_only(text.str.contains(r"^[A-Za-z]$"), text.str.to_uppercase()), text, 1)
+def _house_number_addition(_: Column, text: pl.Expr, __: pl.Expr) -> PlainReading:
+    return PlainReading(text.str.contains(r"^[A-Za-z]$"), (text.str.to_uppercase(), None))
 
 
-def _phone(_: Column, text: pl.Expr) -> PlainReading:
-    is_plain, number = _callable_number(text)
-    return _with_nothing(_only(is_plain, number), text, 2)
+def _phone(column: Column, text: pl.Expr, begun: pl.Expr) -> PlainReading:
+    one = _phone_number(column, text, begun)
+    return PlainReading(one.is_plain, (*one.values, None, None), one.begun)
 
 
-def _phone_number(_: Column, text: pl.Expr) -> PlainReading:
-    is_plain, number = _callable_number(text)
-    return _only(is_plain, number)
-
-
-def _callable_number(text: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+def _phone_number(_: Column, text: pl.Expr, begun: pl.Expr) -> PlainReading:
     """One number, written as most people do, in the plan and no placeholder."""
+    import polars as pl
+
     # nine digits at the end are the national number when nothing but a country code or a zero stands before them
     digits = text.str.replace_all(r"[^0-9]", "")
-    national = digits.str.tail(phones.NATIONAL_DIGITS)
-    before = digits.str.head(-phones.NATIONAL_DIGITS)
+    is_shaped = text.str.contains(_PHONE) & digits.str.contains(_PHONE_DIGITS)
+    national = pl.when(is_shaped).then(digits.str.tail(phones.NATIONAL_DIGITS))
     is_plain = (
-        text.str.contains(_PHONE)
-        & before.is_in(["0", "31", "310", "0031"])
-        & national.str.contains(f"^(?:{phones.callable_numbers()})$")
-        & ~national.str.contains(f"^(?:{phones.NEVER_CALLED})")
-        & ~national.str.contains(f"^(?:{phones.PLACEHOLDERS})$")
+        begun.str.contains(f"^(?:{phones.callable_numbers()})$")
+        & ~begun.str.contains(f"^(?:{phones.NEVER_CALLED})")
+        & ~begun.str.contains(f"^(?:{phones.PLACEHOLDERS})$")
     )
-    return is_plain, "+31" + national
+    return PlainReading(is_plain, ("+31" + begun,), national)
 
 
-_READINGS: dict[str, Callable[[Column, pl.Expr], PlainReading | None]] = {
+_READINGS: dict[str, Callable[[Column, pl.Expr, pl.Expr], PlainReading | None]] = {
     "text": _text,
     "surname": _surname,
     "initials": _initials,

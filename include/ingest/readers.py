@@ -25,7 +25,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from include.contracts.registry import Column, ContractProblem
-from include.ingest import addresses, names, phones, plain_texts
+from include.ingest import addresses, names, phones
+from include.ingest.plain_texts import PlainReading, begun_at, plain_reading
 from include.settings import Settings
 
 if TYPE_CHECKING:
@@ -138,21 +139,45 @@ def read_columns(
         for place, mask in number_cells.items()
         if place in columns and mask.any()
     )
-    plain = {place: read for place, column in columns.items() if (read := plain_texts.plain_reading(column, place))}
-    # lazily, because then what a reading uses several times is computed once
-    answers = (
-        marked.lazy()
+    plain = {place: read for place, column in columns.items() if (read := plain_reading(column, place))}
+    return _all_answers(columns, marked, plain)
+
+
+def _all_answers(
+    columns: Mapping[str, Column], cells: pl.DataFrame, plain: Mapping[str, PlainReading]
+) -> dict[str, list[tuple[str, FieldValues]]]:
+    """Plain texts of all columns in one go, and then, column by column, what they left."""
+    import polars as pl
+
+    answered = (
+        cells.lazy()
+        .with_columns(read.begun.alias(begun_at(place)) for place, read in plain.items() if read.begun is not None)
+        .with_columns(read.is_plain.fill_null(False).alias(f"{place}?") for place, read in plain.items())
+        .with_columns(
+            # what an empty cell has to be read for is nothing
+            ((~pl.col(f"{place}?") if place in plain else pl.lit(True)) & pl.col(place).is_not_null()).alias(
+                f"{place}!"
+            )
+            for place in columns
+        )
         .select(
-            expression.alias(f"{place}:{number}")
-            for place, read in plain.items()
-            for number, expression in enumerate((read.is_plain, *read.values))
+            *(pl.col(f"{place}!") for place in columns),
+            *(
+                pl.when(f"{place}?").then(value).alias(f"{place}:{number}")
+                for place, read in plain.items()
+                for number, value in enumerate(read.values)
+                if value is not None
+            ),
         )
         .collect()
     )
     found = {}
     for place, column in columns.items():
-        ready = [answers[name] for name in answers.columns if name.startswith(f"{place}:")]
-        found[place] = _complete(column, marked[place], ready)
+        values = [
+            answered[name] if (name := f"{place}:{number}") in answered.columns else None
+            for number in range(len(fields_filled(column)))
+        ]
+        found[place] = _complete(column, cells[place], values, np.flatnonzero(answered[f"{place}!"].to_numpy()))
     return found
 
 
@@ -167,24 +192,20 @@ def read_column(
     return dict(read_columns({"0": column}, frame, numbers)["0"])
 
 
-def _complete(column: Column, cells: pl.Series, ready: list[pl.Series]) -> list[tuple[str, FieldValues]]:
-    """All answers of a column: those of plain texts, and the reader's for every other distinct text."""
+def _complete(
+    column: Column, cells: pl.Series, plain: Sequence[pl.Series | None], left: np.ndarray
+) -> list[tuple[str, FieldValues]]:
+    """All answers of a column: those of plain texts (null elsewhere), and the reader's for the rows that are left."""
     import polars as pl
 
     fields, kinds, count = fields_filled(column), kinds_filled(column), len(cells)
-    if ready:
-        is_plain, plain_values = ready[0].fill_null(False), ready[1:]
-        left = (~is_plain & cells.is_not_null()).arg_true()
-    else:
-        plain_values = [FieldValues.absent(kind, count).values for kind in kinds]
-        left = cells.is_not_null().arg_true()
+    begun = [
+        FieldValues.absent(kind, count) if values is None else FieldValues(kind, values, np.zeros(count, dtype=bool))
+        for kind, values in zip(kinds, plain, strict=True)
+    ]
     if not len(left):
-        nowhere = np.zeros(count, dtype=bool)
-        return [
-            (field, FieldValues(kind, values, nowhere))
-            for field, kind, values in zip(fields, kinds, plain_values, strict=True)
-        ]
-    texts = cells.gather(left).to_frame("text")
+        return list(zip(fields, begun, strict=True))
+    texts = cells[left].to_frame("text")
     distinct = texts["text"].unique()
     answers = read_texts(column, distinct.to_list())
     columns: dict[str, pl.Series] = {"text": distinct}
@@ -196,13 +217,15 @@ def _complete(column: Column, cells: pl.Series, ready: list[pl.Series]) -> list[
     spread = texts.join(pl.DataFrame(columns), on="text", how="left", maintain_order="left")
     # each row takes its answer from the plain ones, or from the others behind them
     place = np.arange(count)
-    place[left.to_numpy()] = count + np.arange(len(left))
+    place[left] = count + np.arange(len(left))
     found = []
-    for number, (field, kind, values) in enumerate(zip(fields, kinds, plain_values, strict=True)):
+    for number, (field, plain_values) in enumerate(zip(fields, begun, strict=True)):
         invalid = np.zeros(count, dtype=bool)
-        invalid[left.to_numpy()] = spread[f"{number}!"].to_numpy()
-        both = pl.concat([values.cast(column_type(kind)).rename(""), spread[f"{number}"].rename("")])
-        found.append((field, FieldValues(kind, both.gather(place), invalid)))
+        invalid[left] = spread[f"{number}!"].to_numpy()
+        values = plain_values.values
+        if spread[f"{number}"].null_count() < len(left):
+            values = values.rename("").append(spread[f"{number}"].rename(""))[place]
+        found.append((field, FieldValues(plain_values.kind, values, invalid)))
     return found
 
 

@@ -281,10 +281,9 @@ def _read_fields(
     for answers in answered.values():
         for field, values in answers:
             found.setdefault(field, []).append(values)
-    fields = {field.name: _filled(field, found.get(field.name, []), count) for field in landing}
+    fields = _fill(landing, found, count)
     unusable = np.zeros(count, dtype=bool)
-    if PHONE_FIRST in found:
-        fields |= _choose_phones(found)
+    if PHONE_UNUSABLE in found:
         unusable = reduce(np.logical_or, (values.invalid for values in found[PHONE_UNUSABLE]))
     return fields, unusable
 
@@ -292,51 +291,66 @@ def _read_fields(
 _FIELD_KINDS = {"number": AMOUNT, "integer": INTEGER, "boolean": BOOLEAN, "date": DATE}
 
 
-def _filled(field: Column, found: Sequence[FieldValues], count: int) -> FieldValues:
-    """One field from the columns that fill it: texts are joined with a space."""
+def _fill(landing: Sequence[Column], found: Mapping[str, Sequence[FieldValues]], count: int) -> dict[str, FieldValues]:
+    """Each landing field from the columns that fill it; all of them in one go."""
     import polars as pl
 
-    if not found:
-        filled = FieldValues.absent(_FIELD_KINDS.get(field.logical_type, TEXT), count)
+    given = pl.DataFrame({
+        f"{field}.{number}": one.values
+        for field, columns in found.items()
+        for number, one in enumerate(columns)
+        if field != PHONE_UNUSABLE
+    })  # fmt: skip
+    phones = _chosen_phones(len(found[PHONE_FIRST])) if PHONE_FIRST in found else {}
+    filled, too_long, kinds = {}, {}, {}
+    for field in landing:
+        columns = found.get(field.name, ())
+        kinds[field.name] = columns[0].kind if columns else _FIELD_KINDS.get(field.logical_type, TEXT)
+        values = phones.get(field.name, _combined(field, len(columns), kinds[field.name]))
+        filled[field.name] = values.alias(field.name)
+        if field.max_length is not None:
+            too_long[field.name] = (values.str.len_chars() > field.max_length).fill_null(False).alias(field.name)
+    if not given.width:
+        given = pl.DataFrame({"": np.arange(count)})
+    values = given.select(filled.values())
+    is_too_long = given.select(too_long.values())
+    fields = {}
+    for name, kind in kinds.items():
+        invalid = reduce(np.logical_or, (one.invalid for one in found.get(name, ())), np.zeros(count, dtype=bool))
+        if name in too_long:
+            invalid = invalid | is_too_long[name].to_numpy()
+        fields[name] = FieldValues(kind, values[name], invalid)
+    return fields
+
+
+def _combined(field: Column, columns: int, kind: Kind) -> pl.Expr:
+    """A field from its columns: texts are joined with a space, of other values the first one counts."""
+    import polars as pl
+
+    names = [pl.col(f"{field.name}.{number}") for number in range(columns)]
+    if not names:
+        # as long as the others, because nothing is as long as anything
+        values = pl.when(pl.first().is_null() & pl.first().is_not_null()).then(pl.lit(None, dtype=column_type(kind)))
+    elif len(names) == 1:
+        values = names[0]
+    elif field.logical_type == "string":
+        joined = pl.concat_str(names, separator=" ", ignore_nulls=True)
+        # of nothing and nothing it makes an empty text
+        values = pl.when(pl.any_horizontal(name.is_not_null() for name in names)).then(joined)
     else:
-        filled = reduce(_joined if field.logical_type == "string" else _first_given, found)
-    values, invalid = filled.values, filled.invalid
+        values = pl.coalesce(names)
     when_empty = field.option("whenEmpty")
-    if when_empty is not None:
-        values = values.fill_null(pl.lit(when_empty, dtype=column_type(filled.kind)))
-    if field.max_length is not None:
-        invalid = invalid | (values.str.len_chars().fill_null(0) > field.max_length).to_numpy()
-    return FieldValues(filled.kind, values, invalid)
+    return values if when_empty is None else values.fill_null(pl.lit(when_empty, dtype=column_type(kind)))
 
 
-def _first_given(left: FieldValues, right: FieldValues) -> FieldValues:
-    values = left.values.zip_with(left.values.is_not_null(), right.values)
-    return FieldValues(left.kind, values, left.invalid | right.invalid)
-
-
-def _joined(left: FieldValues, right: FieldValues) -> FieldValues:
-    import polars as pl
-
-    joined = pl.select(pl.concat_str(left.values, right.values, separator=" ", ignore_nulls=True)).to_series()
-    # of nothing and nothing it makes an empty text
-    has_any = left.values.is_not_null() | right.values.is_not_null()
-    nowhere = pl.repeat(None, len(joined), dtype=pl.String, eager=True)
-    return FieldValues(left.kind, joined.zip_with(has_any, nowhere), left.invalid | right.invalid)
-
-
-def _choose_phones(found: Mapping[str, Sequence[FieldValues]]) -> dict[str, FieldValues]:
+def _chosen_phones(columns: int) -> dict[str, pl.Expr]:
     """The first two different callable numbers, in the order of the contract's columns."""
     import polars as pl
 
-    pairs = zip(found[PHONE_FIRST], found[PHONE_SECOND], strict=True)
-    candidates = [one.values for pair in pairs for one in pair if one.values.null_count() < len(one.values)]
-    nowhere = FieldValues.absent(TEXT, len(found[PHONE_FIRST][0].values))
-    if not candidates:
-        return {"phone_1": nowhere, "phone_2": nowhere}
+    candidates = [pl.col(f"{place}.{number}") for number in range(columns) for place in (PHONE_FIRST, PHONE_SECOND)]
     first = pl.coalesce(candidates)
     second = pl.coalesce(pl.when(offered != first).then(offered) for offered in candidates)
-    chosen = pl.select(first.alias("phone_1"), second.alias("phone_2"))
-    return {name: FieldValues(TEXT, chosen[name], nowhere.invalid) for name in chosen.columns}
+    return {"phone_1": first, "phone_2": second}
 
 
 # -- verdicts ----------------------------------------------------------------------------------------------------------
@@ -389,7 +403,8 @@ def _judge_fields(
         verdicts = flags if field.is_flagged_when_invalid else reasons
         verdicts.add(f"{field.reason_name}_invalid", found.invalid)
         if field.is_required:
-            reasons.add(f"{field.reason_name}_missing", found.values.is_null().to_numpy() & ~found.invalid)
+            if found.values.null_count():
+                reasons.add(f"{field.reason_name}_missing", found.values.is_null().to_numpy() & ~found.invalid)
 
 
 Rule = Callable[[Sequence[FieldValues], RowRule, Month | None], np.ndarray]
