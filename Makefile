@@ -9,7 +9,7 @@ VENV := .venv
 READY := $(VENV)/installed-from-lock
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long bench-ingest lint lock clean
+.PHONY: help setup demo test test-long bench-ingest bench-months lint lock clean
 
 help: ## show this list
 	@echo "make <target>, and then the vs command in $(VENV)/bin (try: $(VENV)/bin/vs --help)"
@@ -36,6 +36,9 @@ test-long: setup ## five thousand spoiled deliveries instead of five hundred (VS
 
 bench-ingest: setup ## how fast and in how little memory large deliveries are taken in, beside pandas and a bare COPY
 	@$(VENV)/bin/python -W ignore -m bench.ingest
+
+bench-months: setup ## two years of closing with a RIS that is late, corrects itself and rejects (half an hour)
+	@$(VENV)/bin/python -m pytest tests/integration/test_closing_over_months.py -m long -s -ra
 
 lint: setup ## style, imports, types' obvious mistakes
 	@$(VENV)/bin/ruff check .

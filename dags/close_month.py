@@ -1,7 +1,8 @@
 """### The month is closed, after a person's yes
 
 **When** on the 1st at 06:00 for the month that has ended; waits for the first working day and for every earlier month
-to be closed. A month that is closed already skips.
+to be closed. By hand for a closed month: what became known since (`ops.restatements`) is proposed as its next version;
+when there is nothing, the run skips.
 
 **What** the last outcomes come in (**G6**) → dbt *closure* proposes closed, open or excluded with a reason (**G7**) →
 a person approves (no answer is a no) → the batch goes to RIS and is acknowledged case by case → dbt *marts* → **G8** →
@@ -25,6 +26,7 @@ from include.orchestration.triggers import Await
 from include.settings import Settings
 
 SETTINGS = Settings.from_environment()
+ACKNOWLEDGEMENT_SECONDS = SETTINGS.acknowledgement_wait.total_seconds()
 
 
 @dag(
@@ -38,11 +40,12 @@ SETTINGS = Settings.from_environment()
 )
 def close_month():
     @task
-    def collect_last_outcomes() -> list[str]:
-        """What RIS knows until now; later months are not called yet, so only this one is touched."""
-        from include.ingest.ris import collect_outcomes
+    def collect_last_outcomes(month: str) -> list[str]:
+        """What RIS knows until now; of a closed month the next version becomes a proposal."""
+        from include.months import Month
+        from include.outbound.closing import prepare_closing
 
-        return [str(month) for month in collect_outcomes().months]
+        return prepare_closing(Month.parse(month))
 
     @task
     def count_closure(month: str) -> dict:
@@ -52,17 +55,16 @@ def close_month():
 
         return closure_counts(Month.parse(month))
 
-    @task.sensor(
-        mode="reschedule", poke_interval=SETTINGS.poll_seconds, timeout=SETTINGS.acknowledgement_wait.total_seconds()
-    )
+    # RIS's time runs from the batch; the task itself gives up later
+    @task.sensor(mode="reschedule", poke_interval=SETTINGS.poll_seconds, timeout=2 * ACKNOWLEDGEMENT_SECONDS)
     def send_closures(month: str, approval: dict) -> PokeReturnValue:
-        """One batch to RIS, the same one however often; done when RIS has answered for every case."""
+        """One batch to RIS, the same one however often; done when RIS has answered, or has had its time."""
         from include.months import Month
         from include.orchestration.summaries import as_counts
-        from include.outbound.ris_closures import AcknowledgementPending, send_closures
+        from include.outbound.ris_closures import AcknowledgementPending, send_closures_in_time
 
         try:
-            batch = send_closures(Month.parse(month), approval["decided_by"])
+            batch = send_closures_in_time(Month.parse(month), approval["decided_by"])
         except AcknowledgementPending:
             return PokeReturnValue(is_done=False)
         return PokeReturnValue(is_done=True, xcom_value=as_counts(batch))
@@ -107,9 +109,9 @@ def close_month():
     batch = send_closures(MONTH, approval)
 
     (
-        Await(task_id="await_previous_month", condition="previous_month_closed")
+        Await(task_id="await_previous_month", condition="month_may_be_closed")
         >> Await(task_id="await_closing_day", condition="closing_day_reached")
-        >> collect_last_outcomes()
+        >> collect_last_outcomes(MONTH)
         >> gate("G6")
         >> dbt_stage("closure")
         >> gate("G7")

@@ -51,10 +51,11 @@ def deliver_call_lists():
     def deliver_worklist(month: str) -> dict:
         """The work list, to Kwadraad."""
         from include.months import Month
+        from include.orchestration.business_date import business_date
         from include.orchestration.summaries import as_counts
         from include.outbound.kwadraad_worklist import deliver_worklist
 
-        return as_counts(deliver_worklist(Month.parse(month)))
+        return as_counts(deliver_worklist(Month.parse(month), business_date()))
 
     @task
     def deliver_feedback(month: str) -> dict | list:

@@ -26,9 +26,12 @@ PATIENCE_SECONDS = 60
 
 @contextmanager
 def sandbox(
-    exchange: Path, state: Path, *, port: int, token: str, seed: int = 2024, ris_by: str = "api"
+    exchange: Path, state: Path, *, port: int, token: str, seed: int = 2024, ris_by: str = "api", **told: float
 ) -> Iterator[None]:
-    """The synthetic municipality as a process of its own: enrichment provider, dialler and RIS over HTTP."""
+    """The synthetic municipality as a process of its own: enrichment provider, dialler and RIS over HTTP.
+
+    `told` are more of its settings, for example VS_SANDBOX_LATE=0.05.
+    """
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(PROJECT_ROOT),
@@ -38,7 +41,7 @@ def sandbox(
         "VS_RIS_TOKEN": token,
         "VS_SANDBOX_SEED": str(seed),
         "VS_RIS_BY": ris_by,
-    }
+    } | {name: str(value) for name, value in told.items()}
     process = subprocess.Popen([sys.executable, "-m", "include.sandbox", "serve"], env=environment, cwd=PROJECT_ROOT)
     try:
         _wait_until_it_answers(port)
@@ -127,8 +130,16 @@ def collect(month: Month) -> None:
     deliver_worklist(month)
 
 
+def restate(month: Month) -> None:
+    """A closed month's next version, with what RIS said since; as the DAG does when it is run for a closed month."""
+    from include.outbound.closing import prepare_closing
+
+    prepare_closing(month)
+    close(month)
+
+
 def close(month: Month) -> None:
-    from include.outbound.approvals import record_approval
+    from include.outbound.approvals import closing_subject, record_approval
     from include.outbound.ddas import deliver_ddas
     from include.outbound.partner_feedback import deliver_feedback
     from include.outbound.ris_closures import send_closures
@@ -139,7 +150,8 @@ def close(month: Month) -> None:
 
     build_stage("closure", month)
     run_gate("G7", month)
-    record_approval(month, "closure", f"direct-{month}", "approved", APPROVER, _approved_at(month.next), None)
+    subject = closing_subject(month)
+    record_approval(month, subject, f"direct-{month}", "approved", APPROVER, _approved_at(month.next), None)
     batch = _acknowledged(lambda: send_closures(month, APPROVER))
     build_stage("marts", month)
     run_gate("G8", month)

@@ -12,8 +12,10 @@ from typing import Annotated
 
 import typer
 
+from include.local.closing_command import register as register_closing
 from include.local.contract_command import app as contract_app
 from include.local.deliveries_command import app as deliveries_app
+from include.local.escalation_command import app as escalation_app
 from include.local.person_command import app as person_app
 from include.local.quarantine_command import app as quarantine_app
 from include.local.terminal import CommandFailed
@@ -34,8 +36,10 @@ app = typer.Typer(
 
 app.add_typer(contract_app, name="contract")
 app.add_typer(deliveries_app, name="deliveries")
+app.add_typer(escalation_app, name="escalation")
 app.add_typer(person_app, name="person")
 app.add_typer(quarantine_app, name="quarantine")
+register_closing(app)
 
 NOT_RUNNING = 3
 
@@ -81,7 +85,7 @@ def down() -> None:
 @app.command()
 def status() -> None:
     """Show what runs; exit code 3 when something does not."""
-    from include.local.status import alerts_of, broken_contract_lines, states_of, status_table
+    from include.local.status import alerts_of, broken_contract_lines, states_of, status_table, waiting_lines
 
     instance = _instance()
     states = states_of(instance)
@@ -93,6 +97,9 @@ def status() -> None:
             _console().print(f"! {alert.message}", markup=False)
     else:
         _console().print(f"There is no platform in {instance.home}; `vs up` or `vs demo` makes one.", markup=False)
+    if states and states[0].is_up:
+        for line in waiting_lines(instance):
+            _console().print(line, markup=False)
     if not states or not all(state.is_up for state in states):
         raise typer.Exit(NOT_RUNNING)
 
@@ -113,20 +120,25 @@ def month(
     first: Annotated[First | None, typer.Option("--from", help="begin with this step")] = None,
     last: Annotated[Last | None, typer.Option("--until", help="end with this step")] = None,
     approve: Annotated[bool, typer.Option("--approve", help="answer the approvals with yes")] = False,
+    restate: Annotated[bool, typer.Option("--restate", help="of a closed month: propose its next version")] = False,
+    because: Annotated[str | None, typer.Option(help="with --restate: a reason of our own, no personal data")] = None,
 ) -> None:
     """Drive one month through Airflow and follow it to the end."""
     from include.local.airflow import LocalAirflow
     from include.local.airflow_api import AirflowApi
-    from include.local.closed_months import closed_month
+    from include.local.closed_months import ask_for_restatement, closed_month
     from include.local.lifecycle import is_up
     from include.local.month_driver import MonthDriver, chosen_steps
     from include.local.progress import shown
 
     instance, wanted, out = _running_instance(), _month(month), _console()
     closed = closed_month(wanted)
-    if closed and first is None:
+    if restate:
+        first, last = First.COLLECT, Last.CLOSE
+        ask_for_restatement(wanted, because)
+    elif closed and first is None:
         out.print(
-            f"{closed}. Nothing was started; a late outcome goes in with `vs month {wanted} --from collect`.",
+            f"{closed}. Nothing was started; what became known since is taken in with `vs month {wanted} --restate`.",
             markup=False,
         )
         return

@@ -79,3 +79,11 @@ def broken_contract_lines() -> list[str]:
         f"vs contract check {escape(str(broken.path))}"
         for broken in broken_contracts()
     ]
+
+
+def waiting_lines(instance: Instance) -> list[str]:
+    """Closed months RIS said something about since: a person proposes their next version."""
+    from include.warehouse.restatements import waiting_restatements
+
+    load_environment(instance)
+    return [f"{waiting}. Propose it: vs month {waiting.signal_month} --restate" for waiting in waiting_restatements()]

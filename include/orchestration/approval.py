@@ -51,17 +51,19 @@ class MonthApproval(ApprovalOperator):
         from include.months import Month
         from include.outbound.approvals import record_approval
 
+        month, subject = Month.parse(self.month), self._recorded_as()
+
         if "error" in event:
             self.process_trigger_event_error(event)
         decision = "approved" if event["chosen_options"] == [self.APPROVE] else "rejected"
         decided_by, remark = _name(event.get("responded_by_user")), (event.get("params_input") or {}).get("remark")
         record_approval(
-            Month.parse(self.month), self.about, context["run_id"], decision, decided_by, event["responded_at"],
+            month, subject, context["run_id"], decision, decided_by, event["responded_at"],
             remark or None,
         )  # fmt: skip
         if decision == "rejected":
             raise AirflowFailException(
-                f"The {self.about.replace('_', ' ')} of {self.month} was not approved (by {decided_by}"
+                f"The {subject.replace('_', ' ')} of {self.month} was not approved (by {decided_by}"
                 f"{f': {remark}' if remark else ''}). Nothing was sent. To ask again: clear {self.task_id} in this run."
             )
         return _answer(decided_by, event["responded_at"])
@@ -69,6 +71,13 @@ class MonthApproval(ApprovalOperator):
     def _is_tried_again(self, context: Context) -> bool:
         # Airflow raises max_tries when a person clears the task, and then the question is a new one
         return context["ti"].try_number > 1 and context["ti"].max_tries <= self.retries
+
+    def _recorded_as(self) -> str:
+        """The subject in ops.approvals: closing a month that is closed already is another decision."""
+        from include.months import Month
+        from include.outbound.approvals import closing_subject
+
+        return closing_subject(Month.parse(self.month)) if self.about == "closure" else self.about
 
     def _yes_of(self, run_id: str) -> dict[str, str] | None:
         from include.settings import Role
@@ -78,7 +87,7 @@ class MonthApproval(ApprovalOperator):
             row = connection.execute(
                 "select decided_by, decided_at from ops.approvals"
                 " where signal_month = %s and subject = %s and run_id = %s and decision = 'approved'",
-                (self.month, self.about, run_id),
+                (self.month, self._recorded_as(), run_id),
             ).fetchone()
         return _answer(*row) if row else None
 

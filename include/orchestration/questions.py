@@ -28,11 +28,15 @@ QUESTIONS = {
         "Not picked up: {{ counts.not_picked_up }}. Gate verdicts: ops.gate_results. No answer is a no.",
     ),
     "closure": Question(
-        "Close {{ month }}: {{ counts.closed }} of {{ counts.opened }} cases?",
+        "{% if counts.version > 1 %}Restate {{ month }} as version {{ counts.version }}{% else %}Close {{ month }}"
+        "{% endif %}: {{ counts.closed }} of {{ counts.opened }} cases?",
+        "{% if counts.version > 1 %}{{ month }} is closed; version {{ counts.version - 1 }} stays readable. New since: "
+        "**{{ counts.reason }}**. To RIS go {{ counts.to_close }} cases that can be closed now. {% endif %}"
         "Opened **{{ counts.opened }}** = closed **{{ counts.closed }}** + open {{ counts.open }} + excluded "
         "{{ counts.excluded }}. Reasons: intermediate.int_closures__proposed. No answer is a no.",
     ),
 }
+
 
 def call_list_counts(month: Month) -> dict[str, int]:
     """How many persons go where, and how many call records are new on Certin's list."""
@@ -58,9 +62,11 @@ def call_list_counts(month: Month) -> dict[str, int]:
     }
 
 
-def closure_counts(month: Month) -> dict[str, int]:
-    """How many cases would be closed, stay open and are excluded from closing."""
+def closure_counts(month: Month) -> dict[str, int | str]:
+    """How many cases would be closed, stay open and are excluded; of a restatement also why, and what goes to RIS."""
+    from include.outbound.ris_closures import closures_to_send
     from include.warehouse.connection import connect
+    from include.warehouse.restatements import restatement_of
 
     with connect(Role.TRANSFORMER) as connection:
         states = dict(
@@ -71,4 +77,11 @@ def closure_counts(month: Month) -> dict[str, int]:
             ).fetchall()
         )
     counts = {state: states.get(state, 0) for state in ("closed", "open", "excluded")}
-    return {"opened": sum(counts.values()), **counts}
+    restatement = restatement_of(month)
+    return {
+        "opened": sum(counts.values()),
+        **counts,
+        "to_close": closures_to_send(month),
+        "version": restatement.version if restatement else 1,
+        "reason": restatement.reason if restatement else "",
+    }

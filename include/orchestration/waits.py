@@ -76,6 +76,21 @@ def previous_month_closed(month: Month) -> Finding:
     return Finding(Progress.WAIT, f"{month} waits for {earlier} to be closed (DAG close_month, partition {earlier}).")
 
 
+def month_may_be_closed(month: Month) -> Finding:
+    """As `previous_month_closed`; a closed month goes on when something waits to be taken in as its next version."""
+    from include.warehouse.closure_ledger import month_is_closed
+    from include.warehouse.restatements import restatement_of
+
+    if not month_is_closed(month):
+        return previous_month_closed(month)
+    restatement = restatement_of(month)
+    if restatement is None:
+        return Finding(Progress.SKIP, f"{month} is closed, and nothing is known that its newest version does not say.")
+    return Finding(
+        Progress.GO, f"{month} is closed; to be restated as version {restatement.version}: {restatement.reason}."
+    )
+
+
 def enrichment_answered(month: Month) -> Finding:
     """The provider has answered all requests of the month, or has had its time; gate G3 reports what is missing."""
     from include.ingest.enrichment import enrichment_answered as answered
@@ -100,7 +115,13 @@ def closing_day_reached(month: Month) -> Finding:
 
 CONDITIONS: dict[str, Callable[[Month], Finding]] = {
     condition.__name__: condition
-    for condition in (deliveries_complete, previous_month_closed, enrichment_answered, closing_day_reached)
+    for condition in (
+        deliveries_complete,
+        previous_month_closed,
+        month_may_be_closed,
+        enrichment_answered,
+        closing_day_reached,
+    )
 }
 
 

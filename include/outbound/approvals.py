@@ -1,7 +1,8 @@
 """A person's decision, recorded: without an approval no call list goes out and no case is closed.
 
 Rule: the newest decision about a month's subject counts; none is a no. A decision belongs to one run; deciding again in
-the same run replaces it, so that a task which runs twice records once.
+the same run replaces it, so that a task which runs twice records once. A yes to a restatement is about one version of
+the month, so it also stands with that version (`ops.restatements`), and that is what counts.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from include.months import Month
 from include.settings import Role
 from include.warehouse.connection import connect
 
-SUBJECTS = ("call_list", "closure")
+SUBJECTS = ("call_list", "closure", "restatement")
 
 
 class NotApproved(RuntimeError):
@@ -28,7 +29,9 @@ def record_approval(
     decided_at: datetime,
     remark: str | None = None,
 ) -> None:
-    """Store who decided what about the month's call list or closure (`approved` or `rejected`), and when."""
+    """Store who decided what about a subject of the month (`approved` or `rejected`), and when."""
+    from include.warehouse.restatements import decide_restatement
+
     with connect(Role.EXPORTER) as connection:
         connection.execute(
             """
@@ -40,6 +43,15 @@ def record_approval(
             """,
             (str(month), subject, run_id, decision, decided_by, decided_at, remark),
         )
+        if subject == "restatement":
+            decide_restatement(connection, month, decision, decided_by, decided_at)
+
+
+def closing_subject(month: Month) -> str:
+    """What a yes to closing is about: the closure of an open month, or the next version of a closed one."""
+    from include.warehouse.closure_ledger import month_is_closed
+
+    return "restatement" if month_is_closed(month) else "closure"
 
 
 def require_approval(month: Month, subject: str) -> str:

@@ -1,6 +1,7 @@
 """The DDAS delivery to CBS (interfaces §9): the month's signals, cases and attempts, valid against DDAS v1.2.
 
-Rule: the file is checked against the published schema before it leaves; a delivery that is not valid does not leave.
+Rule: the file is checked against the published schema and against stricter rules of our own (ddas_rules.py) before it
+leaves; a delivery that is not valid, or contradicts itself, does not leave. An open month is checked and not delivered.
 BSN xor address: our BSNs never leave landing, so every client is told by address. What was said is not told.
 The times in the file are those of the ledger, so the same content makes the same file.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -19,9 +21,12 @@ import psycopg
 from psycopg.rows import dict_row
 
 from include.contracts.registry import load_contract
+from include.exchange.folders import Exchange
 from include.months import Month
+from include.outbound.ddas_rules import CHECKS, ERROR, contradictions
 from include.outbound.delivery import DeliverySummary, Draft, Product, deliver, sha256, whole_content
-from include.settings import Settings
+from include.settings import Role, Settings
+from include.warehouse.connection import connect
 
 CONTRACT = "ddas_vroegsignalering"
 VERSION = "1.2"
@@ -31,7 +36,38 @@ AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
 
 class DdasNotValid(RuntimeError):
-    """The delivery breaks the published schema."""
+    """The delivery breaks the published schema, or contradicts itself."""
+
+
+@dataclass(frozen=True)
+class CheckedDelivery:
+    """What a delivery holds, counted, and what is remarkable about it."""
+
+    signals: int
+    cases: int
+    cases_with_result: int
+    attempts: int
+    rules: int
+    warnings: tuple[str, ...]
+
+
+def delivered_path(month: Month) -> str:
+    """Where the month's delivery lies in the exchange folders."""
+    contract = load_contract(CONTRACT)
+    return f"{contract.folder}/{contract.file_name(month, 1)}"
+
+
+def check_delivered(month: Month) -> CheckedDelivery:
+    """Read the file that was delivered and check it once more, as it lies there."""
+    return require_valid(json.loads(Exchange.from_settings().read(delivered_path(month))))
+
+
+def check_open_month(month: Month) -> CheckedDelivery:
+    """What the delivery would be now; nothing leaves."""
+    with connect(Role.EXPORTER) as connection:
+        (now,) = connection.execute("select now()").fetchone()
+        draft = _contents(connection, month)
+    return require_valid(json.loads(draft.render(1, now)))
 
 
 def deliver_ddas(month: Month) -> DeliverySummary:
@@ -149,8 +185,8 @@ def _day(day: date | None) -> str | None:
     return day.isoformat() if day else None
 
 
-def require_valid(document: dict[str, Any]) -> None:
-    """DdasNotValid with the first places that break the schema; never a value."""
+def require_valid(document: dict[str, Any]) -> CheckedDelivery:
+    """The counts of a delivery that may leave; DdasNotValid with the first places that are wrong, never a value."""
     problems = sorted(_validator().iter_errors(document), key=lambda error: list(map(str, error.absolute_path)))
     if problems:
         places = sorted(
@@ -160,6 +196,22 @@ def require_valid(document: dict[str, Any]) -> None:
             f"The DDAS delivery breaks DDAS v{VERSION} in {len(problems)} places: {', '.join(places[:5])}. Nothing was "
             "delivered. The fields come from the models outbound.out_ddas_*; correct them and run this task again."
         )
+    found = contradictions(document)
+    if errors := [str(finding) for finding in found if finding.check.severity == ERROR]:
+        raise DdasNotValid(
+            f"The DDAS delivery contradicts itself, which DDAS v{VERSION} does not see: {' '.join(errors)} Nothing was "
+            "delivered. The fields come from the models outbound.out_ddas_*; correct them and run this task again."
+        )
+    deliveries = document.get("leveringen", [])
+    cases = [case for delivery in deliveries for case in delivery.get("vroegsignaalzaken", [])]
+    return CheckedDelivery(
+        signals=sum(len(delivery.get("vroegsignalen", [])) for delivery in deliveries),
+        cases=len(cases),
+        cases_with_result=sum("resultaat" in case for case in cases),
+        attempts=sum(len(case.get("contactpogingen", [])) for case in cases),
+        rules=len(CHECKS),
+        warnings=tuple(str(finding) for finding in found),
+    )
 
 
 def _anonymous(step: str | int) -> str:

@@ -1,8 +1,10 @@
 """Closures to RIS (interfaces §6): one batch, the same one however often it is sent, answered case by case.
 
 Rule: a batch is stored before it leaves, under an id made from month, version and content; RIS gets that id as the
-idempotency key, so a repeated call changes nothing. A case RIS has accepted is never sent again; a case it rejected
-only when the proposal says something new about it. Without an API the batch is a file and the answer another one.
+idempotency key, so a repeated call changes nothing. A case RIS has accepted is not sent again, unless a later version
+of the month reopened it; a case it rejected only when the proposal says something new about it. Without an API the
+batch is a file and the answer another one; a month does not wait for that answer for ever: after
+`acknowledgement_wait` it is closed with those cases open, and an answer that comes later is a restatement.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from include.outbound.delivery import Draft, LedgerRow, Product, deliver, one_at
 from include.settings import Role, Settings
 from include.warehouse.closure_ledger import month_is_closed
 from include.warehouse.connection import connect
+from include.warehouse.restatements import restatement_of
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +53,8 @@ class ClosureSummary:
     items: int
     accepted: int
     rejected: int
+    #: sent, and not answered by RIS in its time
+    unanswered: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,7 @@ class Item:
 
 def send_closures(month: Month, approved_by: str, client: RisClient | None = None) -> ClosureSummary:
     """Send what is to be closed and store RIS's answer; AcknowledgementPending while a file waits for its answer."""
-    if not month_is_closed(month):
-        require_approval(month, "closure")
+    if _may_be_sent(month):
         with one_at_a_time(f"{CONTRACT}|{month}|batch"):
             # first the batch an earlier run did not finish, then what has become closable since
             while (batch := _unfinished(month) or _new_batch(month, approved_by)) is not None:
@@ -83,9 +87,77 @@ def send_closures(month: Month, approved_by: str, client: RisClient | None = Non
     return summary
 
 
-def _unfinished(month: Month) -> Batch | None:
+def send_closures_in_time(month: Month, approved_by: str, client: RisClient | None = None) -> ClosureSummary:
+    """`send_closures`, which no longer waits for a file's answer when RIS has had its time."""
+    try:
+        return send_closures(month, approved_by, client)
+    except AcknowledgementPending:
+        with connect(Role.EXPORTER) as connection:
+            if not _is_overdue(connection, month):
+                raise
+            summary = _summary(connection, month)
+    logger.warning("RIS has had its time for %s: %s cases stay open, awaiting RIS", month, summary.unanswered)
+    return summary
+
+
+def closures_to_send(month: Month) -> int:
+    """How many cases would go to RIS now."""
     with connect(Role.EXPORTER) as connection:
-        return _batch(connection, month, "and state <> 'acknowledged'")
+        return len(_to_send(connection, month))
+
+
+def collect_late_acknowledgements() -> list[str]:
+    """Store answers that came after their month was closed; the months, which are then to be restated."""
+    with connect(Role.EXPORTER) as connection, connection.cursor(row_factory=class_row(Batch)) as cursor:
+        silent = cursor.execute(
+            "select batch_id, signal_month, version, items, state from ops.closure_batches as batches "
+            "where state = 'sent' and exists ("
+            "select from ops.closure_ledger as ledger where ledger.signal_month = batches.signal_month) "
+            "order by signal_month, version"
+        ).fetchall()
+    answered = []
+    for batch in silent:
+        month = Month.parse(batch.signal_month)
+        with one_at_a_time(f"{CONTRACT}|{month}|batch"):
+            try:
+                _finish(month, batch, None)
+            except AcknowledgementPending:
+                continue
+        answered.append(batch.signal_month)
+    return answered
+
+
+def _may_be_sent(month: Month) -> bool:
+    """An open month needs its approval; of a closed month only an approved restatement sends something."""
+    if not month_is_closed(month):
+        require_approval(month, "closure")
+        return True
+    restatement = restatement_of(month)
+    return restatement is not None and restatement.state == "approved"
+
+
+def _is_overdue(connection: psycopg.Connection, month: Month) -> bool:
+    (overdue,) = connection.execute(
+        "select coalesce(bool_and(prepared_at + %s <= now()), false) from ops.closure_batches "
+        "where signal_month = %s and version = %s and state = 'sent'",
+        (Settings.from_environment().acknowledgement_wait, str(month), _next_version(connection, month)),
+    ).fetchone()
+    return overdue
+
+
+def _next_version(connection: psycopg.Connection, month: Month) -> int:
+    """The version this month is closed as next."""
+    (version,) = connection.execute(
+        "select coalesce(max(version), 0) + 1 from ops.closure_ledger where signal_month = %s", (str(month),)
+    ).fetchone()
+    return version
+
+
+def _unfinished(month: Month) -> Batch | None:
+    """A batch of the version at hand without an answer; an older version's silence does not hold up this one."""
+    with connect(Role.EXPORTER) as connection:
+        version = _next_version(connection, month)
+        return _batch(connection, month, f"and state <> 'acknowledged' and version = {version}")
 
 
 def _batch(connection: psycopg.Connection, month: Month, condition: str = "") -> Batch | None:
@@ -100,15 +172,13 @@ def _batch(connection: psycopg.Connection, month: Month, condition: str = "") ->
 def _new_batch(month: Month, approved_by: str) -> Batch | None:
     """Store what is to be closed and was not answered before as the next batch; None when there is nothing to send.
 
-    A month without any closable case gets one empty batch that needs no answer: its ledger entry points to it.
+    A version without any closable case gets one empty batch that needs no answer: its ledger entry points to it.
     """
     with connect(Role.EXPORTER) as connection:
         items = _to_send(connection, month)
-        if not items and _batch(connection, month) is not None:
+        version = _next_version(connection, month)
+        if not items and _batch(connection, month, f"and version = {version}") is not None:
             return None
-        (version,) = connection.execute(
-            "select coalesce(max(version), 0) + 1 from ops.closure_ledger where signal_month = %s", (str(month),)
-        ).fetchone()
         content = render_csv(load_contract(CONTRACT), [_values(item) for item in items])
         batch = Batch(
             f"batch_{sha256(f'{month}|{version}|'.encode() + content)[:20]}", str(month), version, len(items),
@@ -139,6 +209,7 @@ def _to_send(connection: psycopg.Connection, month: Month) -> list[Item]:
                 and not exists (
                     select from ops.closure_items as known
                     where known.signal_month = %(month)s and known.case_id = proposed.case_id
+                        and known.reopened_in_version is null
                         and (
                             known.state = 'accepted'
                             or (known.ddas_result, known.reason, known.closed_on)
@@ -213,20 +284,24 @@ def _code(reason: str) -> str:
 
 def _summary(connection: psycopg.Connection, month: Month) -> ClosureSummary:
     batch = _batch(connection, month)
-    accepted, rejected = connection.execute(
+    accepted, rejected, unanswered = connection.execute(
         """
+        with answered as (
+            select distinct on (items.case_id) items.state
+            from ops.closure_items as items
+            inner join ops.closure_batches as batches on batches.batch_id = items.batch_id
+            where items.signal_month = %s
+            order by items.case_id, items.state = 'accepted' desc, batches.version desc, batches.prepared_at desc
+        )
         select
-            count(distinct case_id) filter (where state = 'accepted'),
-            count(distinct case_id) filter (where state = 'rejected' and not exists (
-                select from ops.closure_items as other
-                where other.signal_month = items.signal_month and other.case_id = items.case_id
-                    and other.state = 'accepted'
-            ))
-        from ops.closure_items as items where signal_month = %s
+            count(*) filter (where state = 'accepted'), count(*) filter (where state = 'rejected'),
+            count(*) filter (where state = 'sent')
+        from answered
         """,
         (str(month),),
     ).fetchone()
-    return ClosureSummary(batch.batch_id, str(month), batch.version, accepted + rejected, accepted, rejected)
+    items = accepted + rejected + unanswered
+    return ClosureSummary(batch.batch_id, str(month), batch.version, items, accepted, rejected, unanswered)
 
 
 # -- by file ----------------------------------------------------------------------------------------------------------
@@ -238,9 +313,13 @@ def _by_file(month: Month, batch: Batch, items: list[Item]) -> tuple[ClosureAnsw
     content_sha256 = sha256(batch.batch_id.encode() + data)
 
     def draft(connection: psycopg.Connection, last: LedgerRow | None) -> Draft | None:
-        if last and last.content_sha256 == content_sha256:
-            return None
-        return Draft(len(items), content_sha256, lambda sequence, at: data)
+        # not only the last file: an older version may still wait for its answer
+        (is_out,) = connection.execute(
+            "select exists (select from ops.exchange_ledger "
+            "where contract = %s and signal_month = %s and content_sha256 = %s)",
+            (contract.name, str(month), content_sha256),
+        ).fetchone()
+        return None if is_out else Draft(len(items), content_sha256, lambda sequence, at: data)
 
     deliver(
         Product(

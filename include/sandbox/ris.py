@@ -16,16 +16,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from include.months import Month
+from include.sandbox.afterwards import Afterwards
 from include.sandbox.call_lists import CallList, in_work, list_files, read_list
 from include.sandbox.dialler import Attempt, Dialler, Followup, Outcome, identifier
 from include.sandbox.dice import Dice
 from include.sandbox.exchange_folder import write_atomically
+from include.sandbox.items import Item, instant
 from include.sandbox.settings import SandboxSettings
 
 MAX_PAGE = 500
@@ -41,20 +42,6 @@ class InvalidRequest(ValueError):
 
 class KeyReused(ValueError):
     """The same idempotency key with another body: 409."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """One JSON item with the place it has in the order of its feed."""
-
-    month: Month
-    updated_at: datetime
-    key: str
-    content: Mapping[str, Any]
-
-    @cached_property
-    def position(self) -> tuple[str, str]:
-        return (instant(self.updated_at), self.key)
 
 
 @dataclass(frozen=True)
@@ -126,12 +113,24 @@ class Ris:
             outcomes.append((call_list, outcome))
             if followup := dialler.followup(outcome):
                 followups.append((call_list, followup))
+        if not lists:
+            return Snapshot((), ())
         outcome_items = [_outcome_item(call_list.month, outcome) for call_list, outcome in outcomes]
         followup_items = [_followup_item(call_list.month, followup) for call_list, followup in followups]
         names = [call_list.name for call_list in lists]
         with self._arrivals() as arrivals:
             outcome_items = _stamped(outcome_items, [one.name for one, _ in outcomes], names, arrivals["outcomes"])
             followup_items = _stamped(followup_items, [one.name for one, _ in followups], names, arrivals["followups"])
+        afterwards = Afterwards(
+            self.settings.seed, self.settings.late, self.settings.corrected, max(one.month for one in lists)
+        )
+        outcome_of = {
+            followup.followup_id: identifier("out", outcome.record.call_record_id)
+            for _, outcome in outcomes
+            if (followup := dialler.followup(outcome))
+        }
+        outcome_items = afterwards.outcomes(outcome_items)
+        followup_items = afterwards.followups(followup_items, outcome_of)
         if self.settings.unknown_codes:
             outcome_items = self._with_unknown_codes(outcome_items)
         if self.settings.faults:
@@ -207,11 +206,6 @@ class Ris:
         """Why RIS does not close this case; None for nearly all. Depends on the case alone."""
         roll = Dice(self.settings.seed).about("closure", case_id)
         return roll.choice(REJECTION_REASONS) if roll.random() < self.settings.closures_rejected else None
-
-
-def instant(moment: datetime) -> str:
-    """UTC with `Z`: no reader can mistake the zone."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _moment(text: str) -> datetime:

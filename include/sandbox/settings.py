@@ -28,6 +28,8 @@ class SandboxSettings:
     signals_per_household: float = 0.0445  # a month; 10,000 households give about 450 signals
     missing_phone: float = 0.40
     closures_rejected: float = 0.01
+    late: float = 0.0  # share of the outcomes that RIS knows only after their month was closed
+    corrected: float = 0.0  # share of the outcomes that RIS corrects after their month was closed
     faults: float = 0.0  # share of RIS requests that go wrong
     token_lasts: int = 0  # requests a token lasts, then another is asked for with the client's secret; 0: for ever
     unknown_codes: float = 0.0  # share of outcomes that first carry a code nobody agreed on
@@ -36,7 +38,7 @@ class SandboxSettings:
     def __post_init__(self) -> None:
         if self.households < 50:
             raise ValueError("the sandbox needs at least 50 households to be a municipality")
-        for name in ("missing_phone", "closures_rejected", "faults", "unknown_codes"):
+        for name in ("missing_phone", "closures_rejected", "late", "corrected", "faults", "unknown_codes"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a share between 0 and 1")
         if self.dirt < 0:
@@ -44,13 +46,16 @@ class SandboxSettings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> SandboxSettings:
-        """The defaults, changed by VS_SANDBOX_SEED, …_HOUSEHOLDS, …_DIRT, and VS_RIS_FAULTS, …_TOKEN_LASTS,
-        …_UNKNOWN_CODES, …_CODES_CORRECTED (yes)."""
+        """The defaults, changed by VS_SANDBOX_SEED, …_HOUSEHOLDS, …_DIRT, …_REJECTED, …_LATE, …_CORRECTED, and
+        VS_RIS_FAULTS, …_TOKEN_LASTS, …_UNKNOWN_CODES, …_CODES_CORRECTED (yes)."""
         found = os.environ if environment is None else environment
         return cls(
             seed=int(found.get("VS_SANDBOX_SEED") or cls.seed),
             households=int(found.get("VS_SANDBOX_HOUSEHOLDS") or cls.households),
             dirt=float(found.get("VS_SANDBOX_DIRT") or cls.dirt),
+            closures_rejected=float(found.get("VS_SANDBOX_REJECTED") or cls.closures_rejected),
+            late=float(found.get("VS_SANDBOX_LATE") or cls.late),
+            corrected=float(found.get("VS_SANDBOX_CORRECTED") or cls.corrected),
             faults=float(found.get("VS_RIS_FAULTS") or cls.faults),
             token_lasts=int(found.get("VS_RIS_TOKEN_LASTS") or cls.token_lasts),
             unknown_codes=float(found.get("VS_RIS_UNKNOWN_CODES") or cls.unknown_codes),

@@ -1,8 +1,9 @@
 """The closure ledger: what a month was when it closed, with a hash that shows when it is no longer that.
 
-Rule: a row is added once and never changed (a trigger refuses it); closing again what is the same is the same entry;
-closing again what differs is refused, because a correction of a closed month is a restatement: a new version that
-leaves this one readable.
+Rule: a row is added once and never changed (a trigger refuses it), and with it the month's rows of every mart are kept
+in `closed.*` as that version. Closing again what is the same is the same entry; closing again what differs is refused,
+because a correction of a closed month is a restatement: a new version, approved by a person, that leaves this one
+readable (restatements.py).
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import psycopg
 from psycopg.rows import class_row
 
 from include.months import Month
-from include.settings import Role
+from include.settings import Role, Settings
 from include.warehouse.connection import connect
+from include.warehouse.fingerprints import kept_fingerprint, month_fingerprint
+from include.warehouse.restatements import Restatement, restatement_of
 
 _COLUMNS = (
     "signal_month, version, batch_id, approved_by, cases_opened, cases_closed, cases_open, cases_excluded, "
-    "arrears_closed_eur, content_hash"
+    "arrears_closed_eur, content_hash, reason"
 )
 
 
@@ -45,6 +48,25 @@ class LedgerEntry:
     cases_excluded: int
     arrears_closed_eur: Decimal
     content_hash: str
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class VersionCheck:
+    """One closed version, and whether what was kept of it still has the hash of the ledger."""
+
+    entry: LedgerEntry
+    kept_hash: str | None
+    #: only of the newest version: what the month's marts say now
+    live_hash: str | None
+    #: the term of its cases is over: what is left are counts, and they have another hash
+    is_purged: bool = False
+
+    @property
+    def is_intact(self) -> bool:
+        return self.is_purged or (
+            self.kept_hash == self.entry.content_hash and self.live_hash in (None, self.entry.content_hash)
+        )
 
 
 def month_is_closed(month: Month, connection: psycopg.Connection | None = None) -> bool:
@@ -78,22 +100,46 @@ def first_unclosed_month_before(month: Month) -> Month | None:
 
 
 def close_month(month: Month, batch_id: str, approved_by: str) -> LedgerEntry:
-    """Freeze the month as version 1; when it is frozen already, its entry (or ClosedMonthChanged)."""
-    from include.warehouse.fingerprints import month_fingerprint
+    """Freeze the month as its next version; when it is frozen already, its entry (or ClosedMonthChanged).
 
-    content_hash = month_fingerprint(month)
+    The next version is 1, or the one a person approved as a restatement. Ledger row, kept rows and the end of the
+    restatement are one transaction.
+    """
     with connect(Role.EXPORTER) as connection:
         connection.execute("select pg_advisory_xact_lock(hashtext('vs:close'), hashtext(%s))", (str(month),))
-        entry = newest_entry(month, connection)
+        entry, restatement = newest_entry(month, connection), restatement_of(month, connection)
         if entry is None:
-            return _add(connection, month, 1, batch_id, approved_by, content_hash)
-    if entry.content_hash != content_hash:
+            return _add(connection, month, batch_id, approved_by)
+        if restatement and restatement.state == "approved":
+            return _add(connection, month, batch_id, approved_by, restatement)
+    if entry.content_hash != month_fingerprint(month):
         raise ClosedMonthChanged(
             f"{month} was closed as version {entry.version}, and its marts say something else now. A closed month does "
-            "not change: find what rebuilt it (ops.dbt_results), rebuild the marts of this month from the same "
-            f"outcomes, or restate it as version {entry.version + 1}."
+            "not change: find what rebuilt it (ops.dbt_results); what it was is in closed.* with "
+            f"closed_version = {entry.version}. To take in what is new: vs month {month} --restate"
         )
     return entry
+
+
+def check_versions(month: Month) -> list[VersionCheck]:
+    """Every version of the month with the hash of what was kept of it, the oldest first."""
+    with connect(Role.EXPORTER) as connection, connection.cursor(row_factory=class_row(LedgerEntry)) as cursor:
+        entries = cursor.execute(
+            f"select {_COLUMNS} from ops.closure_ledger where signal_month = %s order by version", (str(month),)
+        ).fetchall()
+        purged = connection.execute(
+            "select exists (select from ops.purge_certificates where kept like 'closed.%%' and expired_through >= %s)",
+            (str(month),),
+        ).fetchone() == (True,)
+    return [
+        VersionCheck(
+            entry,
+            kept_fingerprint(month, entry.version),
+            month_fingerprint(month) if entry is entries[-1] else None,
+            purged,
+        )
+        for entry in entries
+    ]
 
 
 def newest_entry(month: Month, connection: psycopg.Connection) -> LedgerEntry | None:
@@ -106,32 +152,61 @@ def newest_entry(month: Month, connection: psycopg.Connection) -> LedgerEntry | 
 
 
 def _add(
-    connection: psycopg.Connection, month: Month, version: int, batch_id: str, approved_by: str, content_hash: str
+    connection: psycopg.Connection,
+    month: Month,
+    batch_id: str,
+    approved_by: str,
+    restatement: Restatement | None = None,
 ) -> LedgerEntry:
-    _require_acknowledged(connection, month, batch_id)
+    version, reason = (restatement.version, restatement.reason) if restatement else (1, None)
+    _require_answer(connection, month, batch_id, version)
     _require_balance(connection, month)
     with connection.cursor(row_factory=class_row(LedgerEntry)) as cursor:
-        return cursor.execute(
+        entry = cursor.execute(
             f"""
             insert into ops.closure_ledger ({_COLUMNS})
             select
-                signal_month, %s, %s, %s, cases_opened, cases_closed, cases_open, cases_excluded, arrears_closed_eur, %s
+                signal_month, %s, %s, %s, cases_opened, cases_closed, cases_open, cases_excluded, arrears_closed_eur,
+                %s, %s
             from marts.rpt_closure_accounting
             where signal_month = %s
             returning {_COLUMNS}
             """,
-            (version, batch_id, approved_by, content_hash, str(month)),
+            (version, batch_id, approved_by, month_fingerprint(month), reason, str(month)),
         ).fetchone()
+    connection.execute("select ops.keep_closed_month(%s, %s)", (str(month), version))
+    if restatement:
+        _conclude(connection, month, version)
+    return entry
 
 
-def _require_acknowledged(connection: psycopg.Connection, month: Month, batch_id: str) -> None:
+def _conclude(connection: psycopg.Connection, month: Month, version: int) -> None:
+    """The restatement is closed; closures that no longer hold may be sent to RIS anew."""
+    connection.execute(
+        "update ops.restatements set state = 'closed' where signal_month = %s and version = %s", (str(month), version)
+    )
+    connection.execute(
+        """
+        update ops.closure_items as items set reopened_in_version = %(version)s
+        from marts.fct_month_end_closures as stands
+        where items.signal_month = %(month)s and items.state = 'accepted' and items.reopened_in_version is null
+            and stands.signal_month = items.signal_month and stands.case_id = items.case_id and stands.is_reopened
+        """,
+        {"month": str(month), "version": version},
+    )
+
+
+def _require_answer(connection: psycopg.Connection, month: Month, batch_id: str, version: int) -> None:
+    """RIS has answered the version's batch, or has had its time: what it has not answered stays open."""
     batch = connection.execute(
-        "select signal_month, state from ops.closure_batches where batch_id = %s", (batch_id,)
+        "select state, state = 'sent' and prepared_at + %s <= now() from ops.closure_batches "
+        "where batch_id = %s and signal_month = %s and version = %s",
+        (Settings.from_environment().acknowledgement_wait, batch_id, str(month), version),
     ).fetchone()
-    if batch != (str(month), "acknowledged"):
+    if batch is None or not (batch[0] == "acknowledged" or batch[1]):
         raise NothingToClose(
             f"{month} cannot be closed with batch {batch_id}: "
-            f"{'RIS has not acknowledged it' if batch and batch[0] == str(month) else 'it is no batch of this month'}. "
+            f"{'RIS has not acknowledged it' if batch else f'it is no batch of version {version} of this month'}. "
             f"Run the task send_closures of {month} first."
         )
 

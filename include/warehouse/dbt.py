@@ -30,9 +30,9 @@ log = logging.getLogger(__name__)
 #: The stages in the order of a month; `foundation` (code lists and staging views) belongs to set-up and has no month.
 STAGES = ("foundation", "matched", "enriched", "categorised", "closure", "marts")
 
-#: What a closed month may no longer have rebuilt: who was called, and why, is history then. Closure and marts may be
-#: rebuilt, because a late outcome makes a new version of them.
-FROZEN_BY_CLOSURE = frozenset({"matched", "enriched", "categorised"})
+#: What a closed month may have rebuilt, and in which states of its restatement (restatements.py). Everything else is
+#: history: who was called, and why, never changes; closures may be proposed again, and the marts follow a person's yes.
+REBUILT_BY_RESTATEMENT = {"closure": ("proposed", "approved"), "marts": ("approved",)}
 
 #: The macro `month()` reads this. Not `--vars`: dbt parses the whole project again whenever a command-line variable
 #: differs from the last time, which would cost every stage of every month some seconds.
@@ -81,15 +81,17 @@ def build_stage(stage: str, month: Month | None = None, run_id: str | None = Non
 
 
 def refuse_closed(stage: str, month: Month | None) -> None:
-    """Raise MonthIsClosed when `stage` would rewrite what was decided in a closed month, MonthIsPurged when its persons
-    are gone."""
-    if month is not None:
-        refuse_purged(month)
-    if month is not None and stage in FROZEN_BY_CLOSURE and _is_closed(month):
-        raise MonthIsClosed(
-            f"{month} is closed: its {stage} stage is history and is not rebuilt. A late outcome is taken in by the "
-            f"closure stage, as a new version of the month."
-        )
+    """Raise MonthIsClosed when `stage` would rewrite a closed month without an approved (or proposed) restatement, and
+    MonthIsPurged when its persons are gone."""
+    if month is None:
+        return
+    refuse_purged(month)
+    if not _is_closed(month) or _restatement_state(month) in REBUILT_BY_RESTATEMENT.get(stage, ()):
+        return
+    raise MonthIsClosed(
+        f"{month} is closed: its {stage} stage is history and is not rebuilt. What became known since is taken in as a "
+        f"new version of the month, after a person's yes: vs month {month} --restate"
+    )
 
 
 def conclude_stage(answer: dbtRunnerResult, stage: str, month: Month | None, run_id: str | None = None) -> StageSummary:
@@ -197,6 +199,14 @@ def _is_closed(month: Month) -> bool:
     with connect(Role.TRANSFORMER) as connection:
         query = "select exists (select from ops.closure_ledger where signal_month = %s)"
         return connection.execute(query, (str(month),)).fetchone() == (True,)
+
+
+def _restatement_state(month: Month) -> str | None:
+    with connect(Role.TRANSFORMER) as connection:
+        row = connection.execute(
+            "select state from ops.restatements where signal_month = %s and state <> 'closed'", (str(month),)
+        ).fetchone()
+    return row[0] if row else None
 
 
 def _raise_for_failures(artifact: Mapping[str, Any], stage: str, month: Month | None) -> None:

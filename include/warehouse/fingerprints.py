@@ -1,13 +1,17 @@
 """One hash over everything the marts say about a month: `month_fingerprint(month)`.
 
-Rule: every row of the month in every table and view of `marts` that has a month (`signal_month`, or `period`), every
-column, in a fixed order. Reason: "the same month gives the same numbers" must be checkable in one comparison, after a
-rerun, a restart or a restore. Marts hold no audit columns, so nothing is left out; a new mart joins by itself.
+Rule: every row of the month in every table and view of `marts` that has a month, every column that says something, in a
+fixed order. Reason: "the same month gives the same numbers" must be checkable in one comparison, after a rerun, a
+restart or a restore, and years later on what was kept of a closed version (`kept_fingerprint`). Marts hold no audit
+columns, so nothing is left out; a new mart joins by itself. Empty columns and empty tables say nothing, so a column or
+mart that came later does not change the hash of a month that was closed before.
+Which tables have a month, and in which column, is said by the function `closed.monthly_tables` (migration 009).
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
 import psycopg
 from psycopg import sql
@@ -15,8 +19,6 @@ from psycopg import sql
 from include.months import Month
 from include.settings import Role
 from include.warehouse.connection import connect
-
-MONTH_COLUMNS = ("signal_month", "period")
 
 
 class NothingToFingerprint(RuntimeError):
@@ -28,38 +30,52 @@ def month_fingerprint(month: Month) -> str:
     with connect(Role.BI_READER) as connection:
         hashes = table_fingerprints(connection, month)
     if not hashes:
-        raise NothingToFingerprint("marts has no table with a month. Build the stage `marts` of a month first.")
-    lines = "".join(f"{table} {digest}\n" for table, digest in sorted(hashes.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()
+        raise NothingToFingerprint(
+            f"marts has no rows of {month}. Build the stage `marts` of {month} first, then take its fingerprint."
+        )
+    return _of_all(hashes)
+
+
+def kept_fingerprint(month: Month, version: int) -> str | None:
+    """The same hash over what was kept when this version was closed; None when nothing was."""
+    with connect(Role.BI_READER) as connection:
+        hashes = _fingerprints(connection, "closed", month, version)
+    return _of_all(hashes) if hashes else None
 
 
 def table_fingerprints(connection: psycopg.Connection, month: Month) -> dict[str, str]:
-    """The hash of each mart, by name: where two fingerprints differ, this says which mart does."""
-    tables = connection.execute(
-        "select table_name::text, array_agg(column_name::text order by column_name::text),"
-        " (array_agg(column_name::text order by array_position(%(month)s, column_name::text))"
-        "  filter (where column_name::text = any(%(month)s)))[1]"
-        " from information_schema.columns where table_schema = 'marts' group by table_name"
-        " having bool_or(column_name::text = any(%(month)s)) order by table_name",
-        {"month": list(MONTH_COLUMNS)},
-    ).fetchall()
+    """The hash of each mart with rows, by name: where two fingerprints differ, this says which mart does."""
+    return _fingerprints(connection, "marts", month)
+
+
+def _fingerprints(
+    connection: psycopg.Connection, schema: str, month: Month, version: int | None = None
+) -> dict[str, str]:
+    tables = connection.execute("select table_name, month_column from closed.monthly_tables(%s)", (schema,)).fetchall()
     if not tables:
         return {}
     # how a moment is written depends on the session's time zone; it must not depend on the reader's
     connection.execute("set local timezone to 'UTC'")
-    each = [_hash_of(table, columns, month_column) for table, columns, month_column in tables]
-    return dict(connection.execute(sql.SQL(" union all ").join(each), {"key": str(month)}).fetchall())
+    each = [_hash_of(schema, table, column, version is not None) for table, column in tables]
+    rows = connection.execute(sql.SQL(" union all ").join(each), {"month": str(month), "version": version}).fetchall()
+    return {table: digest for table, digest in rows if digest is not None}
 
 
-def _hash_of(table: str, columns: list[str], month_column: str) -> sql.Composed:
+def _of_all(hashes: Mapping[str, str]) -> str:
+    lines = "".join(f"{table} {digest}\n" for table, digest in sorted(hashes.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _hash_of(schema: str, table: str, month_column: str, is_version: bool) -> sql.Composed:
     """Rows are hashed one by one and the sorted hashes together, so that no row text of a month is held at once."""
     return sql.SQL(
-        "select {name}, encode(sha256(convert_to(coalesce(string_agg(one, '' order by one), ''), 'UTF8')), 'hex')"
-        " from (select encode(sha256(convert_to(row({columns})::text, 'UTF8')), 'hex') collate \"C\" as one"
-        " from {table} where {month} = %(key)s) as rows"
+        "select {name}, encode(sha256(convert_to(string_agg(one, '' order by one), 'UTF8')), 'hex')"
+        " from (select encode(sha256(convert_to("
+        "jsonb_strip_nulls(to_jsonb(kept) - 'closed_version')::text, 'UTF8')), 'hex') collate \"C\" as one"
+        " from {table} as kept where {month} = %(month)s {version}) as rows"
     ).format(
         name=sql.Literal(table),
-        columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
-        table=sql.Identifier("marts", table),
+        table=sql.Identifier(schema, table),
         month=sql.Identifier(month_column),
+        version=sql.SQL("and closed_version = %(version)s" if is_version else ""),
     )

@@ -31,7 +31,7 @@ from include.warehouse.connection import connect
 log = logging.getLogger(__name__)
 
 #: Schemas with rows of persons, and the marts; `ops` holds no personal data, `staging` is views and code lists.
-SCHEMAS = ("landing", "intermediate", "outbound", "marts", "marts_public")
+SCHEMAS = ("landing", "intermediate", "outbound", "marts", "marts_public", "closed")
 MONTH_COLUMNS = ("signal_month", "period")
 _MONTH_IN_NAME = re.compile(r"_(\d{6})(?:_|\.)")
 
@@ -126,10 +126,12 @@ def _table_terms(connection: psycopg.Connection) -> Iterator[Term]:
     without = []
     for (table,) in found:
         schema = table.partition(".")[0]
+        # what a closed version kept of a mart is kept as long as the mart itself
+        promised = f"marts.{table.partition('.')[2]}" if schema == "closed" else table
         if table in calendars:
             continue
-        if table in contracts:
-            yield from _contract_terms(table, contracts[table])
+        if promised in contracts:
+            yield from _contract_terms(table, contracts[promised])
         elif schema in in_between:
             yield Term(table, "rows", in_between[schema])
         else:
@@ -198,6 +200,8 @@ def _purge_table(connection: psycopg.Connection, term: Term, month: Month) -> Ce
     condition = _condition(connection, term)
     deleted = 0
     if condition is not None:
+        # rows of closed versions are only ever deleted here (closed.refuse_change)
+        connection.execute("select set_config('vs.purging', %s, true)", ("yes" if term.kept[:7] == "closed." else "",))
         statement = sql.SQL("delete from {} where {}").format(sql.Identifier(*term.kept.split(".")), condition)
         deleted = connection.execute(statement, {"through": str(through)}).rowcount
     return Certificate(term.kept, term.what, term.months, str(through), deleted)

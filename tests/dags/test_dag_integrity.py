@@ -32,8 +32,8 @@ DAGS = {
         "deliver_feedback", "call_lists_delivered",
     ],
     "collect_ris_outcomes": [
-        "collect_outcomes", "refresh.gate_g6_outcomes", "refresh.build_marts", "refresh.deliver_worklist",
-        "outcomes_collected",
+        "collect_outcomes", "notice_late_answers", "deliver_other_worklists", "refresh.gate_g6_outcomes",
+        "refresh.build_marts", "refresh.deliver_worklist", "outcomes_collected",
     ],
     "close_month": [
         "await_previous_month", "await_closing_day", "collect_last_outcomes", "gate_g6_outcomes", "build_closure",

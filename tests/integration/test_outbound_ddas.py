@@ -11,7 +11,14 @@ import psycopg
 import pytest
 
 from include.months import Month
-from include.outbound.ddas import SCHEMA, DdasNotValid, deliver_ddas, require_valid
+from include.outbound.ddas import (
+    SCHEMA,
+    DdasNotValid,
+    check_delivered,
+    check_open_month,
+    deliver_ddas,
+    require_valid,
+)
 from include.settings import Role
 from include.warehouse.connection import connect
 from tests.integration.outbound_tables import create_outbound_tables, fill
@@ -40,7 +47,7 @@ def outbox(warehouse: Path) -> Path:
     month = str(MONTH)
     other = SIGNAL | {"signal_id": "signal_2", "house_number_addition": None, "birth_on": None, "gender": "Leeg",
                       "status": "Niet opgepakt: herhaalde melding"}  # fmt: skip
-    fill("out_ddas_signals", month, [SIGNAL, other])
+    fill("out_ddas_signals", month, [SIGNAL, other, SIGNAL | {"signal_id": "signal_3"}])
     fill("out_ddas_cases", month, [CASE, CASE | {"case_id": "case_2", "result": None, "signal_ids": ["signal_3"]}])
     fill("out_ddas_attempts", month, [ATTEMPT, ATTEMPT | {"is_reached": True, "part_of_day": "Avond"}])
     return warehouse / "outbox" / "cbs"
@@ -51,7 +58,7 @@ def delivered(outbox: Path) -> dict[str, Any]:
 
 
 def test_the_delivery_is_valid_and_says_what_the_month_was(outbox: Path) -> None:
-    assert deliver_ddas(MONTH).rows == 2
+    assert deliver_ddas(MONTH).rows == 3
     document = delivered(outbox)
     require_valid(document)
     assert document["startdatumLevering"] == "2024-06-01"
@@ -59,7 +66,7 @@ def test_the_delivery_is_valid_and_says_what_the_month_was(outbox: Path) -> None
     assert datetime.fromisoformat(document["aanleverdatumEnTijd"]).tzinfo is not None
     (levering,) = document["leveringen"]
     assert levering["gemeentecode"] == "0637"
-    first, second = levering["vroegsignalen"]
+    first, second, _ = levering["vroegsignalen"]
     assert first["bedrag"] == 451
     assert set(first["client"]) == {
         "geslachtsaanduiding",
@@ -74,6 +81,28 @@ def test_the_delivery_is_valid_and_says_what_the_month_was(outbox: Path) -> None
     assert "resultaat" not in open_case
     assert [one["dagdeel"] for one in closed["contactpogingen"]] == ["Avond", "Middag"]
     assert set(closed["contactpogingen"][0]) == {"soort", "bereikt", "datum", "dagdeel"}
+
+
+def test_a_delivery_that_contradicts_itself_does_not_leave(outbox: Path) -> None:
+    deliver_ddas(MONTH)
+    before = delivered(outbox)
+    fill("out_ddas_cases", str(MONTH), [CASE | {"picked_up_on": date(2024, 6, 2)}])
+    with pytest.raises(DdasNotValid, match="case_dates_in_order") as stopped:
+        deliver_ddas(MONTH)
+    assert "status_and_result_agree" in str(stopped.value), "signal_3 is picked up, and no case holds it any more"
+    assert delivered(outbox) == before
+
+
+def test_what_was_delivered_can_be_checked_again_and_an_open_month_beforehand(outbox: Path) -> None:
+    deliver_ddas(MONTH)
+    checked = check_delivered(MONTH)
+    assert (checked.signals, checked.cases, checked.cases_with_result, checked.attempts) == (3, 2, 1, 2)
+    assert checked.rules >= 12
+    # of the closed case, which was not reached, one attempt says that somebody was
+    assert [warning.split(":")[0] for warning in checked.warnings] == ["not_reached_had_no_contact"]
+    fill("out_ddas_attempts", str(MONTH), [])
+    assert check_open_month(MONTH).attempts == 0
+    assert check_delivered(MONTH) == checked, "checking an open month delivers nothing"
 
 
 def test_no_number_no_name_and_no_bsn_is_told(outbox: Path) -> None:

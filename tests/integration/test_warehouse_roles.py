@@ -22,6 +22,7 @@ READERS = {
     "intermediate": {Role.ADMIN, Role.TRANSFORMER, Role.EXPORTER},
     "outbound": {Role.ADMIN, Role.TRANSFORMER, Role.EXPORTER},
     "marts": {Role.ADMIN, Role.TRANSFORMER, Role.EXPORTER, Role.LOADER, Role.BI_READER},
+    "closed": {Role.ADMIN, Role.TRANSFORMER, Role.EXPORTER, Role.LOADER, Role.BI_READER},
 }
 
 
@@ -30,7 +31,7 @@ def may_use(role: Role, schema: str) -> bool:
         return connection.execute("select has_schema_privilege(current_user, %s, 'usage')", (schema,)).fetchone()[0]
 
 
-@pytest.mark.parametrize(("schema", "role"), list(itertools.product(["landing", "ops", "marts"], list(Role))))
+@pytest.mark.parametrize(("schema", "role"), list(itertools.product(["landing", "ops", "marts", "closed"], list(Role))))
 def test_only_the_declared_roles_reach_a_schema(schema, role):
     allowed = READERS[schema] | ({Role.TRANSFORMER} if schema == "landing" else set())
     assert may_use(role, schema) == (role in allowed)

@@ -245,3 +245,41 @@ def test_under_faults_some_items_are_corrected_later_and_the_newest_is_the_truth
     newest = {item["outcome_id"]: item for item in sorted(items, key=lambda item: item["updated_at"])}
     assert newest == plain
     assert 5 <= len(items) - len(plain) <= 35
+
+
+def newest(items: list[dict], key: str) -> dict[str, dict]:
+    return {item[key]: item for item in sorted(items, key=lambda item: item["updated_at"])}
+
+
+def test_what_ris_knows_late_it_says_once_the_month_is_over(tmp_path: Path) -> None:
+    put_list(tmp_path, "2024-04", 1, range(300))
+    told = {"late": 0.1, "corrected": 0.1}
+    on_time, truth = newest(everything(ris_of(tmp_path), "outcomes"), "outcome_id"), ris_of(tmp_path, **told)
+    during = newest(everything(truth, "outcomes"), "outcome_id")
+    followups_during = everything(truth, "followups")
+    late = on_time.keys() - during.keys()
+    noted_otherwise = {key for key, item in during.items() if item["result_code"] != on_time[key]["result_code"]}
+    assert len(late) > 10
+    assert len(noted_otherwise) > 10
+    assert max(item["updated_at"] for item in during.values()) < "2024-05-02"
+
+    put_list(tmp_path, "2024-05", 1, range(10))
+    again = ris_of(tmp_path, **told)
+    afterwards = everything(again, "outcomes", since="2024-05-02T00:00:00Z")
+    of_april = {item["outcome_id"]: item for item in afterwards if item["call_record_id"].startswith("call_2024-04")}
+    assert of_april.keys() == late | noted_otherwise
+    assert all("2024-05-03" <= item["updated_at"] < "2024-05-08" for item in of_april.values())
+    assert {key: item["result_code"] for key, item in of_april.items()} == {
+        key: on_time[key]["result_code"] for key in of_april
+    }
+    # whoever pulls everything ends with the same truth, corrections last
+    everything_now = newest(everything(again, "outcomes"), "outcome_id")
+    assert {key: everything_now[key]["result_code"] for key in on_time} == {
+        key: item["result_code"] for key, item in on_time.items()
+    }
+
+    followups = newest(everything(again, "followups"), "followup_id")
+    running = {item["followup_id"] for item in followups_during if item["ended_on"] is None}
+    assert running
+    assert all(followups[key]["ended_on"] >= "2024-05-03" for key in running)
+    assert len(followups) > len(followups_during), "help that was accepted late is followed up late"

@@ -16,7 +16,8 @@ select
     cases.opened_on as matched_on,
     {{ first_day_of('cases.signal_month') }} as matching_starts_on,
     ({{ first_day_of('cases.signal_month') }} + interval '1 month' - interval '1 day')::date as matching_ends_on,
-    cases.opened_on as picked_up_on,
+    case when closures.state = 'closed' and closures.ddas_result like 'Niet opgepakt%' then null else cases.opened_on end
+        as picked_up_on,
     signals.signal_ids
 from {{ ref('int_cases') }} as cases
 inner join signals on signals.case_id = cases.case_id and signals.signal_month = cases.signal_month

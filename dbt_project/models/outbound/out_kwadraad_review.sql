@@ -1,5 +1,5 @@
 -- Sheet Beoordelen: what a person must decide. `match`: are these two the same person? `escalation`: refused before, and the
--- arrears have grown (only when the municipality has switched that rule on).
+-- arrears have grown (only when the municipality has switched that rule on), as long as nobody has decided.
 {{ config(tags=["categorised"]) }}
 
 select
@@ -29,3 +29,7 @@ from {{ ref('int_routes') }} as routes
 inner join {{ ref('int_case_persons') }} as persons
     on persons.call_record_id = routes.call_record_id and persons.signal_month = routes.signal_month
 where routes.is_escalation_candidate
+    and not exists (
+        select 1 from {{ ref('stg_escalation_decisions') }} as decided
+        where decided.call_record_id = routes.call_record_id
+    )

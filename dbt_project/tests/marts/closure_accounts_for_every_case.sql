@@ -23,4 +23,6 @@ union all
 select 'a case that RIS did not accept is closed', case_id
 from {{ ref('fct_month_end_closures') }}
 where signal_month = {{ month() }}
-    and (state = 'closed') <> (coalesce(ris_state, '') = 'accepted' and ddas_result is not null and closed_on is not null)
+    and (state = 'closed') <> (
+        coalesce(ris_state, '') = 'accepted' and not is_reopened and ddas_result is not null and closed_on is not null
+    )
