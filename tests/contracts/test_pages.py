@@ -9,15 +9,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from include.contracts import pages
 from include.contracts.pages import page_files
 from include.contracts.registry import Contract, all_contracts
-from include.contracts.versions import usable_versions
+from include.contracts.versions import contracts_in
 from include.ingest import booking, opening, reading
 from include.ingest.readers import READERS
 from include.ingest.reading import read_delivery
+from include.months import Month
 from include.settings import CONTRACTS_FOLDER
 
+MONTH = Month(2024, 6)
+PARTNERS = contracts_in(MONTH)
 WORDS = yaml.safe_load((CONTRACTS_FOLDER / "partner_page.nl.yaml").read_text(encoding="utf-8"))
 
 
@@ -50,14 +52,14 @@ def test_every_reason_code_of_files_and_rows_has_words() -> None:
     assert codes == explained
 
 
-@pytest.mark.parametrize("contract", usable_versions(), ids=lambda contract: contract.reference)
+@pytest.mark.parametrize("contract", PARTNERS, ids=lambda contract: contract.reference)
 def test_a_page_of_a_partner_tells_it_all(contract: Contract) -> None:
     text = page(contract)
     for told in (
-        contract.partner_name, contract.contact, contract.file_name(pages._EXAMPLE_MONTH, 2),
+        contract.partner_name, contract.contact, contract.file_name(MONTH, 2),
         f"{contract.delivery_day}e", f"{contract.retention_months} maanden", contract.legal_ground,
-        f"inbox/{contract.partner}/", f"outbox/partners/{contract.partner}/", "amount_not_positive",
-        "reference_duplicate", "file_threshold",
+        f"inbox/{contract.partner}/", f"outbox/partners/{contract.partner}/",
+        "amount_not_positive", "reference_duplicate", "file_threshold",
     ):  # fmt: skip
         assert told in text, told
     rows = {line.split(" | ")[0].strip("| *"): line for line in text.splitlines() if line.startswith("| **")}
@@ -69,14 +71,12 @@ def test_a_page_of_a_partner_tells_it_all(contract: Contract) -> None:
     assert "None" not in text
 
 
-@pytest.mark.parametrize(
-    "contract", [c for c in usable_versions() if c.format.kind == "csv"], ids=lambda contract: contract.reference
-)
+@pytest.mark.parametrize("contract", [c for c in PARTNERS if c.format.kind == "csv"], ids=lambda c: c.reference)
 def test_the_example_on_the_page_is_a_good_file(contract: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VS_BSN_KEY", "a key")
     sample = re.search(r"```csv\n(.*?)```", page(contract), re.S)
     assert sample
-    judged = read_delivery(contract, contract.file_name(pages._EXAMPLE_MONTH, 1), sample[1].encode())
+    judged = read_delivery(contract, contract.file_name(MONTH, 1), sample[1].encode())
     assert judged.rejection is None
     assert (len(judged.rows), len(judged.quarantined)) == (1, 0)
     assert judged.rows["flags"].tolist() == [()]
