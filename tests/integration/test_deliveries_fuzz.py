@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from include.contracts.registry import partner_contracts
+from include.contracts.versions import usable_versions
 from include.exchange.folders import Exchange
 from include.ingest import opening
 from include.ingest.booking import DeliverySummary
@@ -117,7 +117,7 @@ def landed(delivery_id: str) -> list[list[tuple[object, ...]]]:
 
 def any_text(count: int, warehouse: Path, seen: Counter[str]) -> None:
     """Files whose cells hold whatever hypothesis comes up with."""
-    contracts = [contract for contract in partner_contracts() if contract.format.kind == "csv"]
+    contracts = [contract for contract in usable_versions() if contract.format.kind == "csv"]
     numbers = iter(range(10_000_000))
     cell = st.one_of(st.text(max_size=12), st.sampled_from([str(value)[:400] for value in STRANGE_VALUES]))
 
