@@ -29,7 +29,7 @@ demo: setup ## three months of a synthetic municipality through the whole platfo
 	@$(VENV)/bin/vs demo --months $(MONTHS)
 
 test: setup ## every test, on real PostgreSQL and real Airflow (TESTS=tests/unit for a part)
-	@$(VENV)/bin/python -m pytest $(TESTS) -n 2 --dist loadfile -ra --durations=10
+	@$(VENV)/bin/python -m pytest $(TESTS) -n 2 --dist loadfile --no-loadscope-reorder -ra --durations=10
 
 test-long: setup ## five thousand spoiled deliveries instead of five hundred (VS_FUZZ_SEED=… repeats a run)
 	@$(VENV)/bin/python -m pytest tests -m long -ra -s

@@ -22,7 +22,8 @@ PUBLIC = {
     "fct_outcomes", "fct_followups", "fct_month_end_closures", "kpi_monthly", "kpi_pilot_dashboard", "kpi_cost_monthly",
     "kpi_partner_quality_monthly", "kpi_calling_quality_monthly", "rpt_closure_accounting", "dim_kpi",
     "dim_reference_line", "kpi_intervals_monthly", "kpi_acceptance_monthly", "kpi_enrichment_monthly",
-    "kpi_reach_by_attempt_monthly", "kpi_resignal_monthly",
+    "kpi_reach_by_attempt_monthly", "kpi_resignal_monthly", "rpt_closed_without_help",
+    "rpt_returning_signals",
 }  # fmt: skip
 #: Column names under which a person, an address or a number would stand.
 PERSONAL = {

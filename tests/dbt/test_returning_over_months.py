@@ -159,7 +159,7 @@ def test_the_books_count_and_list_whom_the_closure_would_make_disappear(two_mont
 def test_the_next_signal_finds_who_refused_and_who_was_not_reached(two_months: Path) -> None:
     found = returning()
     assert found["refuser"] == {
-        "ended_as": "refused", "days_since_end": 2, "is_same_partner": True, "is_quick_fix_relapse": False,
+        "ended_as": "refused", "days_since_end": 1, "is_same_partner": True, "is_quick_fix_relapse": False,
         "route": "direct_recurring", "is_consecutive": True, "earlier_signal_month": "2024-03",
     }  # fmt: skip
     assert (found["unreached"]["ended_as"], found["unreached"]["route"]) == ("not_reached", "call")

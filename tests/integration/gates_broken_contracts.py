@@ -40,6 +40,19 @@ _ROWS = {
         " signal_month from intermediate.int_signals__matched group by signal_month",
         "delete from intermediate.int_match_reviews where evidence = 'alike'",
     ),
+    # nobody returns in a first month
+    "marts.kpi_resignal_monthly": (
+        "insert into marts.kpi_resignal_monthly (signal_month, outcome_month, outcome_kind, horizon_days, same,"
+        " numerator, denominator, value, lower_bound, upper_bound)"
+        " values ('2024-06', '2024-04', 'other', 30, 'person', 1, 2, 0.5, 0.1, 0.9)",
+        "delete from marts.kpi_resignal_monthly where outcome_month = '2024-04'",
+    ),
+    "marts.rpt_returning_signals": (
+        "insert into marts.rpt_returning_signals (signal_month, signal_id, partner, earlier_signal_month,"
+        " earlier_case_id, is_same_partner, is_same_person, ended_as, is_quick_fix_relapse, is_consecutive)"
+        " values ('2024-06', 'signal_x', 'zorgplus', '2024-05', 'case_x', true, true, 'refused', false, true)",
+        "delete from marts.rpt_returning_signals where signal_id = 'signal_x'",
+    ),
 }  # fmt: skip
 
 
@@ -107,7 +120,8 @@ def _break(gate: str, batch: dict[str, Any], relation: Relation, expectation: di
             again = f"select * from {{kept}} where {_this_month(relation)} limit 1"
             stand_in = f"select * from {{kept}} union all ({again})"
         case "expect_column_values_to_be_in_set" | "expect_column_values_to_match_regex":
-            stand_in = _with(relation, kwargs["column"], "'agreed with nobody'")
+            # another one a row: a column of the key stays unique
+            stand_in = _with(relation, kwargs["column"], "'agreed with nobody ' || row_number() over ()")
         case "expect_column_value_lengths_to_be_between":
             # filled up, so that what differed still differs
             column, longest = kwargs["column"], kwargs["max_value"]

@@ -44,6 +44,7 @@ begin
     raise exception '%.% is append-only: a correction is a new version, never a change (%)', tg_table_schema, tg_table_name, tg_op;
 end $$;
 alter function closed.refuse_change() owner to vs_admin;
+revoke all on function closed.refuse_change() from public;
 
 create or replace function ops.refuse_change() returns trigger language plpgsql as $$
 begin
