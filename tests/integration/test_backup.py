@@ -88,9 +88,9 @@ def test_a_restore_gives_the_same_platform(instance: Instance, backup: BackupSum
         assert copy.secret("id_key") == instance.secret("id_key")
         waiting = copy.home / "exchange" / "inbox" / "woonbedrijf" / "woonbedrijf_202406.csv"
         assert waiting.read_bytes() == b"not yet taken in"
-        # every role works, and may what it might: the next stage builds, and BI still sees marts only
+        # every role works, and may what it might: dbt builds, and BI still sees marts only
         load_environment(copy)
-        build_stage("marts", MAY)
+        build_stage("foundation")
         assert month_fingerprint(MAY) == backup.months["2024-05"]
         with psycopg.connect(Settings(copy.platform_environment()).dsn(Role.BI_READER)) as connection:
             assert connection.execute("select count(*) from marts.fct_signals").fetchone() == (2,)
