@@ -17,6 +17,7 @@ from include.local.contract_command import app as contract_app
 from include.local.deliveries_command import app as deliveries_app
 from include.local.escalation_command import app as escalation_app
 from include.local.person_command import app as person_app
+from include.local.policy_command import app as policy_app
 from include.local.quarantine_command import app as quarantine_app
 from include.local.terminal import CommandFailed
 from include.local.terminal import console as _console
@@ -38,6 +39,7 @@ app.add_typer(contract_app, name="contract")
 app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(escalation_app, name="escalation")
 app.add_typer(person_app, name="person")
+app.add_typer(policy_app, name="policy")
 app.add_typer(quarantine_app, name="quarantine")
 register_closing(app)
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.months import Month
-from include.settings import DBT_PROFILE, DBT_PROJECT_FOLDER, DBT_TARGET, Role
+from include.settings import DBT_PROFILE, DBT_PROJECT_FOLDER, DBT_TARGET, Role, Settings
 from include.warehouse.connection import connect
 from include.warehouse.retention import refuse_purged
 
@@ -78,6 +78,26 @@ def build_stage(stage: str, month: Month | None = None, run_id: str | None = Non
         raise ValueError(f"stage {stage!r} builds one month: say which, as in build_stage({stage!r}, Month(2024, 6))")
     refuse_closed(stage, month)
     return conclude_stage(_invoke(["build", "--select", f"tag:{stage}", *STAGE_FLAGS], month), stage, month, run_id)
+
+
+def run_elsewhere(target: str, selector: str, months: Sequence[Month], between: Callable[[Month], None]) -> None:
+    """Run the selected models of each month under another target of profiles.yml; no stage, so nothing in ops.
+
+    The project is parsed once, in a folder of its own. `between` is called after each month.
+    """
+    from dbt.cli.main import dbtRunner
+
+    folder = ["--target-path", str(Settings.from_environment().dbt_target_folder / target)]
+    parsed = dbtRunner().invoke(["parse", *_common(target), *folder, *QUIET])
+    if parsed.result is None:
+        raise DbtStageFailed(f"dbt could not read the project: {without_row_values(str(parsed.exception))}")
+    for month in months:
+        with _month_in_environment(month):
+            answer = dbtRunner(manifest=parsed.result).invoke(
+                ["run", *_common(target), *folder, *QUIET, "--select", selector]
+            )
+        _raise_for_failures(_run_results(answer, target, month), target, month)
+        between(month)
 
 
 def refuse_closed(stage: str, month: Month | None) -> None:
@@ -146,11 +166,14 @@ def _invoke(arguments: Sequence[str], month: Month | None) -> dbtRunnerResult:
     """Run dbt in this process."""
     from dbt.cli.main import dbtRunner
 
+    with _month_in_environment(month):
+        return dbtRunner().invoke([arguments[0], *_common(DBT_TARGET), *QUIET, *arguments[1:]])
+
+
+def _common(target: str) -> list[str]:
     folder = str(DBT_PROJECT_FOLDER)
     # named as Cosmos names them: dbt parses everything again when they are given once and not the other time
-    common = ["--project-dir", folder, "--profiles-dir", folder, "--profile", DBT_PROFILE, "--target", DBT_TARGET]
-    with _month_in_environment(month):
-        return dbtRunner().invoke([arguments[0], *common, *QUIET, *arguments[1:]])
+    return ["--project-dir", folder, "--profiles-dir", folder, "--profile", DBT_PROFILE, "--target", target]
 
 
 def _run_results(answer: dbtRunnerResult, stage: str, month: Month | None) -> dict[str, Any]:
