@@ -80,6 +80,12 @@ class Settings:
         return Path(self._required("VS_REPORTS"))
 
     @property
+    def openpgp_keys(self) -> Path | None:
+        """The recipients' public keys, laid out as the outbox; None when nothing is encrypted."""
+        folder = self.environment.get("VS_OPENPGP_KEYS")
+        return Path(folder) if folder else None
+
+    @property
     def bsn_key(self) -> bytes:
         """Key of the keyed hash that stands for a BSN everywhere outside landing's raw rows."""
         return self._required("VS_BSN_KEY").encode()

@@ -11,7 +11,8 @@ Order, and why a crash at any point loses and repeats nothing:
 5. the ledger row becomes `delivered`.
 
 A run that finds a `prepared` row completes that one first, with the same bytes. The time a file or manifest carries is
-the row's `prepared_at`, so it is the same in every rewrite.
+the row's `prepared_at`, so it is the same in every rewrite. A file for a recipient who gave a key is encrypted when it
+is prepared (include/outbound/encryption.py); its hash is that of the encrypted bytes, and the ledger keeps both.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +31,7 @@ from psycopg.rows import class_row
 
 from include.exchange.folders import Exchange
 from include.months import Month
+from include.outbound.encryption import SUFFIX, KeyMissing, key_for
 from include.settings import Role
 from include.warehouse.connection import connect
 
@@ -55,6 +57,9 @@ class LedgerRow:
     supersedes: str | None
     state: str
     prepared_at: datetime
+    #: of a file that goes out encrypted: the key's fingerprint, and the hash of what it holds
+    encrypted_to: str | None = None
+    plain_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ def _ledger(product: Product, state: str | None = None) -> list[LedgerRow]:
             """
             select
                 contract, signal_month, recipient, sequence, file_name, rows, content_sha256, file_sha256, supersedes,
-                state, prepared_at
+                state, prepared_at, encrypted_to, plain_sha256
             from ops.exchange_ledger
             where contract = %s and signal_month = %s and recipient = %s and state = coalesce(%s, state)
             order by sequence
@@ -173,23 +178,27 @@ def _prepare(exchange: Exchange, product: Product) -> LedgerRow | None:
             return None
         (prepared_at,) = connection.execute("select date_trunc('second', now())").fetchone()
         sequence = last.sequence + 1 if last else 1
-        file_name = product.file_name(sequence)
-        data = draft.render(sequence, prepared_at)
+        plain = draft.render(sequence, prepared_at)
+        key = key_for(product.folder)
+        file_name = product.file_name(sequence) + (SUFFIX if key else "")
+        data = key.encrypted(plain) if key else plain
         exchange.write(_ready(product, file_name), data)
         row = LedgerRow(
             *product.key, sequence, file_name, draft.rows, draft.content_sha256, sha256(data),
-            last.file_name if last else None, "prepared", prepared_at,
+            last.file_name if last else None, "prepared", prepared_at, key.fingerprint if key else None,
+            sha256(plain) if key else None,
         )  # fmt: skip
         connection.execute(
             """
             insert into ops.exchange_ledger
                 (contract, signal_month, recipient, sequence, file_name, rows, content_sha256, file_sha256, supersedes,
-                state, prepared_at)
-            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                state, prepared_at, encrypted_to, plain_sha256)
+            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
             """,
             (
                 row.contract, row.signal_month, row.recipient, row.sequence, row.file_name, row.rows,
-                row.content_sha256, row.file_sha256, row.supersedes, row.state, row.prepared_at,
+                row.content_sha256, row.file_sha256, row.supersedes, row.state, row.prepared_at, row.encrypted_to,
+                row.plain_sha256,
             ),
         )  # fmt: skip
         if draft.record:
@@ -202,7 +211,8 @@ def _complete(exchange: Exchange, product: Product, row: LedgerRow) -> None:
     if _holds(exchange, ready, row.file_sha256):
         exchange.move(ready, destination)
     elif not _holds(exchange, destination, row.file_sha256):
-        exchange.write(destination, _made_again(product, row))
+        row, data = _made_again(product, row)
+        exchange.write(destination, data)
     if product.manifest:
         exchange.write(product.path(manifest_name(row.file_name)), _manifest(product, row))
     with connect(Role.EXPORTER) as connection:
@@ -213,17 +223,34 @@ def _complete(exchange: Exchange, product: Product, row: LedgerRow) -> None:
         )
 
 
-def _made_again(product: Product, row: LedgerRow) -> bytes:
+def _made_again(product: Product, row: LedgerRow) -> tuple[LedgerRow, bytes]:
+    """The bytes once more, with their row: encrypting again gives other bytes, and the ledger learns of them first."""
     with connect(Role.EXPORTER) as connection:
         draft = product.again(connection, row)
-    data = draft.render(row.sequence, row.prepared_at) if draft else b""
-    if sha256(data) != row.file_sha256:
+    plain = draft.render(row.sequence, row.prepared_at) if draft else b""
+    if sha256(plain) != (row.plain_sha256 or row.file_sha256):
         raise PreparedFileLost(
             f"{product.path(row.file_name)} was prepared but never became visible, its bytes "
             f"({_ready(product, row.file_name)}) are gone, and the warehouse has changed since. Put the file back from "
             "the backup of the exchange folders and run this task again; nothing else of this kind is sent before."
         )
-    return data
+    if row.plain_sha256 is None:
+        return row, plain
+    key = key_for(product.folder)
+    if key is None:
+        raise KeyMissing(
+            f"{product.path(row.file_name)} was prepared for the key {row.encrypted_to}, and {product.folder} now gets "
+            "its files as they are. Put the key back and run this task again; change it after this file is out."
+        )
+    data = key.encrypted(plain)
+    row = replace(row, file_sha256=sha256(data), encrypted_to=key.fingerprint)
+    with connect(Role.EXPORTER) as connection:
+        connection.execute(
+            "update ops.exchange_ledger set file_sha256 = %s, encrypted_to = %s "
+            "where contract = %s and signal_month = %s and recipient = %s and sequence = %s and state = 'prepared'",
+            (row.file_sha256, row.encrypted_to, *product.key, row.sequence),
+        )
+    return row, data
 
 
 def _manifest(product: Product, row: LedgerRow) -> bytes:
@@ -241,6 +268,8 @@ def _manifest(product: Product, row: LedgerRow) -> bytes:
         "supersedes": row.supersedes,
         **more,
     }
+    if row.encrypted_to:
+        manifest["encryption"] = {"method": "OpenPGP", "key": row.encrypted_to, "plain_sha256": row.plain_sha256}
     return (json.dumps(manifest, indent=2, ensure_ascii=False) + "\n").encode()
 
 
@@ -251,7 +280,7 @@ def _local_iso(moment: datetime) -> str:
 
 
 def manifest_name(file_name: str) -> str:
-    return file_name.rsplit(".", 1)[0] + ".manifest.json"
+    return file_name.removesuffix(SUFFIX).rsplit(".", 1)[0] + ".manifest.json"
 
 
 def _ready(product: Product, file_name: str) -> str:
