@@ -80,11 +80,14 @@ def close_month():
 
     @task
     def write_report(month: str) -> str:
-        """The monthly report, in Dutch."""
+        """The monthly report, in Dutch, and on paper where there is a Chromium."""
         from include.months import Month
         from include.reporting.monthly_report import write_report
+        from include.reporting.paper import print_report
 
-        return str(write_report(Month.parse(month)))
+        page = write_report(Month.parse(month))
+        print_report(page)
+        return str(page)
 
     @task
     def deliver_ddas(month: str) -> dict:

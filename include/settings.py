@@ -86,6 +86,11 @@ class Settings:
         return Path(folder) if folder else None
 
     @property
+    def chromium(self) -> str | None:
+        """The browser that prints the report; without it the first Chromium on PATH, if there is one."""
+        return self.environment.get("VS_CHROMIUM") or None
+
+    @property
     def bsn_key(self) -> bytes:
         """Key of the keyed hash that stands for a BSN everywhere outside landing's raw rows."""
         return self._required("VS_BSN_KEY").encode()

@@ -175,6 +175,22 @@ def kpi(month: MonthArgument) -> None:
 
 
 @app.command()
+def report(month: MonthArgument) -> None:
+    """Write the monthly report again and print where it is; nothing changes while the numbers did not."""
+    from include.reporting.monthly_report import write_report
+    from include.reporting.paper import print_report
+
+    _running_instance()
+    page = write_report(_month(month))
+    printed = print_report(page)
+    print(page)
+    if printed.path:
+        print(printed.path)
+    else:
+        _console(errors=True).print(printed.remark, markup=False)
+
+
+@app.command()
 def dsn(
     role: Annotated[str, typer.Argument(help="vs_admin, vs_loader, vs_transformer, vs_exporter or bi_reader")],
 ) -> None:

@@ -1,7 +1,9 @@
 """Charts as inline SVG: Dutch numbers, no scripts, no requests, the same bytes for the same counts.
 
-Rule: colour says one thing in the whole report (the group of a result, or the unit that is counted), every bar carries
-its number, and the legend is text of the page, not of the chart.
+Rule: colour says one thing in the whole report (a group of results, or a unit that is counted) and is never the only way
+to tell things apart: every bar, cell and line carries its own text. The palette is that of Okabe and Ito, which people
+with any kind of colour blindness can tell apart.
+How to change: a chart is one function that takes rows and gives SVG; its look is in `_CONFIG`.
 """
 
 from __future__ import annotations
@@ -10,12 +12,16 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-INK, MUTED, LINE = "#1b2733", "#55636f", "#dde3e8"
-WIDTH = 560
-LABELS = 250
-BAR_STEP = 24
+if TYPE_CHECKING:
+    import altair as alt
+
+INK, MUTED, LINE, PALE = "#1d2731", "#5b6874", "#e3e8ec", "#eef2f5"
+BLUE, GREEN, ORANGE, PURPLE, GREY = "#0072b2", "#009e73", "#d55e00", "#8a5a94", "#a9b3bc"
+WIDTH = 860
+LABELS = 270
+BAR_STEP = 27
 
 
 @dataclass(frozen=True)
@@ -28,109 +34,234 @@ class Bar:
     kind: str
 
 
+@dataclass(frozen=True)
+class Interval:
+    """A share with the interval it lies in, and its counts in words."""
+
+    label: str
+    value: float
+    lower: float
+    upper: float
+    said: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table that is coloured by its share."""
+
+    row: str
+    column: str
+    share: float
+    said: str
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a line."""
+
+    at: str
+    kind: str
+    value: float
+
+
 def bars(rows: Sequence[Bar], colours: Mapping[str, str], about: str) -> str:
     """Horizontal bars in the order given, each with its own text behind it."""
-    values = [vars(row) for row in rows]
-    return _svg(
-        {
-            "data": {"values": values},
-            "width": WIDTH,
-            "height": {"step": BAR_STEP},
-            "encoding": {
-                "y": {
-                    "field": "label", "type": "nominal", "sort": None,
-                    # a fixed width: the reader's fonts differ from those the chart is measured with
-                    "axis": {
-                        "title": None, "labelLimit": LABELS, "minExtent": LABELS, "maxExtent": LABELS, "domain": False,
-                        "ticks": False, "labelPadding": 8,
-                    },
-                },
-                # room at the right for the longest text behind a bar
-                "x": {
-                    "field": "count", "type": "quantitative", "axis": None,
-                    "scale": {"domain": [0, max([row.count for row in rows] + [1]) * 1.7], "nice": False},
-                },
-            },
-            "layer": [
-                {"mark": {"type": "bar", "cornerRadiusEnd": 2}, "encoding": {"color": _colour(colours)}},
-                {
-                    "mark": {"type": "text", "align": "left", "dx": 6, "color": INK},
-                    "encoding": {"text": {"field": "said", "type": "nominal"}},
-                },
-            ],
-        },
-        about,
+    alt = _altair()
+    # room at the right for the longest text behind the longest bar
+    longest = max([row.count for row in rows] + [1])
+    room = max(len(row.said) for row in rows) * 6.6
+    across = longest * (WIDTH - LABELS) / max(WIDTH - LABELS - room, 120)
+    base = _chart(rows).encode(
+        y=alt.Y("label:N", sort=None, axis=_labels(), scale=alt.Scale(paddingInner=0.28)),
+        x=alt.X("count:Q", axis=None, scale=alt.Scale(domain=[0, across], nice=False)),
+    )
+    bar = base.mark_bar(cornerRadiusEnd=2).encode(color=_colour(colours))
+    text = base.mark_text(align="left", dx=7, color=INK).encode(text="said:N")
+    return _svg((bar + text).properties(width=WIDTH - LABELS, height={"step": BAR_STEP}), about)
+
+
+def intervals(rows: Sequence[Interval], colour: str, about: str) -> str:
+    """Shares as points on the line they may lie on."""
+    alt = _altair()
+    most = min(1.0, max(row.upper for row in rows) * 1.15)
+    base = _chart(rows).encode(y=alt.Y("label:N", sort=None, axis=_labels()))
+    line = base.mark_rule(strokeWidth=7, opacity=0.28, color=colour, strokeCap="round").encode(
+        x=alt.X("lower:Q", scale=alt.Scale(domain=[0, most], nice=False), axis=_percent_axis()), x2="upper:Q"
+    )
+    point = base.mark_point(filled=True, size=95, color=colour, opacity=1).encode(x="value:Q")
+    text = base.mark_text(align="left", dy=-15, dx=-4, color=INK, fontWeight=600).encode(x="value:Q", text="said:N")
+    return _svg((line + point + text).properties(width=WIDTH - LABELS - 110, height={"step": 52}), about)
+
+
+def heat(rows: Sequence[Cell], colour: str, about: str, column_title: str) -> str:
+    """A table whose cells are darker where the share is larger; each cell says its share and counts."""
+    alt = _altair()
+    base = _chart(rows).encode(
+        x=alt.X("column:N", sort=None, axis=alt.Axis(title=column_title, labelAngle=0, orient="top", domain=False,
+                                                      ticks=False, titleAlign="left", titleAnchor="start")),
+        y=alt.Y("row:N", sort=None, axis=_labels(90)),
     )  # fmt: skip
+    most = max([row.share for row in rows] + [0.01])
+    cell = base.mark_rect(stroke="#ffffff", strokeWidth=2, cornerRadius=3).encode(
+        color=alt.Color("share:Q", scale=alt.Scale(domain=[0, most], range=["#f2f6f9", colour]), legend=None)
+    )
+    dark = alt.datum.share > most * 0.6
+    text = base.mark_text(fontWeight=600, dy=-7, fontSize=13).encode(
+        text=alt.Text("share:Q", format=".0%"), color=alt.condition(dark, alt.value("#ffffff"), alt.value(INK))
+    )
+    counts = base.mark_text(dy=9, fontSize=10.5).encode(
+        text="said:N", color=alt.condition(dark, alt.value("#ffffff"), alt.value(MUTED))
+    )
+    columns = len({row.column for row in rows})
+    return _svg((cell + text + counts).properties(width=min(WIDTH - 90, 96 * columns), height={"step": 46}), about)
 
 
 def stacked_columns(
     rows: Sequence[tuple[str, str, int]], colours: Mapping[str, str], axis: tuple[str, str], about: str
 ) -> str:
-    """Columns in the order given, one (column, kind, count) a part."""
-    return _svg(
-        {
-            "data": {"values": [{"x": x, "kind": kind, "count": count} for x, kind, count in rows]},
-            "width": WIDTH + 200,
-            "height": 190,
-            "mark": {"type": "bar"},
-            "encoding": {
-                "x": {"field": "x", "type": "nominal", "sort": None, "axis": {"title": axis[0], "labelAngle": 0}},
-                "y": {"field": "count", "type": "quantitative", "axis": {"title": axis[1], "tickMinStep": 1}},
-                "color": _colour(colours),
-                "order": {"field": "kind", "sort": "ascending"},
-            },
-        },
-        about,
+    """Columns in the order given, one (column, kind, count) a part, with the total above."""
+    alt = _altair()
+    names = list(dict.fromkeys(x for x, _, _ in rows))
+    values = [{"x": x, "kind": kind, "count": count, "rank": list(colours).index(kind)} for x, kind, count in rows]
+    totals = [
+        {"x": name, "total": total} for name in names if (total := sum(count for x, _, count in rows if x == name))
+    ]
+    x = alt.X("x:N", sort=None, axis=alt.Axis(title=axis[0], labelAngle=0, ticks=False, domainColor=GREY))
+    column = (
+        alt.Chart(alt.Data(values=values))
+        .mark_bar(width={"band": 0.72})
+        .encode(
+            x=x,
+            y=alt.Y("count:Q", axis=alt.Axis(title=axis[1], tickMinStep=1, tickCount=4, domain=False, ticks=False)),
+            color=_colour(colours),
+            order=alt.Order("rank:Q"),
+        )
+    )
+    above = (
+        alt.Chart(alt.Data(values=totals))
+        .mark_text(dy=-8, color=INK)
+        .encode(x=x, y="total:Q", text=alt.Text("total:Q", format=",d"))
+    )
+    return _svg((column + above).properties(width=WIDTH - 70, height=190), about)
+
+
+def columns_against(
+    rows: Sequence[tuple[str, int]], band: tuple[float, float, str] | None, colour: str, about: str
+) -> str:
+    """Columns over months, before the band of what was usual."""
+    alt = _altair()
+    names = [name for name, _ in rows]
+    most = max([count for _, count in rows] + [band[1] if band else 1]) * 1.15
+    y = alt.Y("count:Q", scale=alt.Scale(domain=[0, most]),
+              axis=alt.Axis(title=None, tickCount=4, domain=False, ticks=False))  # fmt: skip
+    x = alt.X("x:N", sort=names, axis=alt.Axis(title=None, labelAngle=0, ticks=False, domainColor=GREY))
+    data = alt.Data(values=[{"x": name, "count": count} for name, count in rows])
+    layers: list[Any] = []
+    if band:
+        low, high, says = band
+        usual = alt.Data(values=[{"low": low, "high": high, "says": says}])
+        layers.append(alt.Chart(usual).mark_rect(color="#e69f00", opacity=0.22).encode(
+            y=alt.Y("low:Q", scale=alt.Scale(domain=[0, most])), y2="high:Q"))  # fmt: skip
+        layers.append(alt.Chart(usual).mark_text(align="right", baseline="bottom", dy=-3, dx=-4, color="#8a5a00").encode(
+            x=alt.value(WIDTH - 50), y=alt.Y("high:Q"), text="says:N"))  # fmt: skip
+    layers.append(alt.Chart(data).mark_bar(color=colour, width=_column_width(len(rows))).encode(x=x, y=y))
+    layers.append(alt.Chart(data).mark_text(dy=-8, color=INK, fontWeight=600).encode(
+        x=x, y="count:Q", text=alt.Text("count:Q", format=",d")))  # fmt: skip
+    return _svg(alt.layer(*layers).properties(width=WIDTH - 50, height=170), about)
+
+
+def lines(rows: Sequence[Point], colours: Mapping[str, str], about: str) -> str:
+    """Shares over months or days; each line is named at its end."""
+    alt = _altair()
+    order = list(dict.fromkeys(row.at for row in rows))
+    top = min(1.0, max([row.value for row in rows] + [0.05]) * 1.2)
+    base = _chart(rows).encode(
+        x=alt.X("at:N", sort=order, scale=alt.Scale(type="point", padding=0.25),
+                axis=alt.Axis(title=None, labelAngle=0, ticks=False, domainColor=GREY, labelPadding=8)),
+        y=alt.Y("value:Q", scale=alt.Scale(domain=[0, top]), axis=_percent_axis()),
+        color=_colour(colours),
+    )  # fmt: skip
+    drawn = base.mark_line(strokeWidth=2.5) + base.mark_point(filled=True, size=55, opacity=1)
+    last = [
+        vars(found[-1]) | {"named": f"{found[-1].kind} {_percent(found[-1].value)}"}
+        for kind in colours
+        if (found := [row for row in rows if row.kind == kind])
+    ]
+    _set_apart(last, top)
+    named = (
+        alt.Chart(alt.Data(values=last))
+        .mark_text(align="left", dx=10, fontWeight=600)
+        .encode(x=alt.X("at:N", sort=order), y="beside:Q", text="named:N", color=_colour(colours))
+    )
+    return _svg((drawn + named).properties(width=WIDTH - 290, height=210), about)
+
+
+def _set_apart(names: list[dict[str, Any]], top: float) -> None:
+    """Names at the end of lines lie at least a line of text apart."""
+    height, lowest = top / 210 * 17, 0.0
+    for name in sorted(names, key=lambda name: name["value"]):
+        name["beside"] = lowest = max(name["value"], lowest)
+        lowest += height
+
+
+def _column_width(columns: int) -> float:
+    return min(64.0, (WIDTH - 50) / columns * 0.6)
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.1f} %".replace(".", ",")
+
+
+# -- what all charts share ----------------------------------------------------------------------------------------------
+
+
+def _altair() -> Any:
+    """Imported late: whoever only asks for the report's path does not pay for it."""
+    import altair
+
+    return altair
+
+
+def _chart(rows: Sequence[Any]) -> alt.Chart:
+    alt = _altair()
+    return alt.Chart(alt.Data(values=[vars(row) for row in rows]))
+
+
+def _labels(width: int = LABELS) -> alt.Axis:
+    # a fixed width: the reader's fonts differ from those the chart is measured with
+    return _altair().Axis(
+        title=None, labelLimit=width - 10, minExtent=width, maxExtent=width, domain=False, ticks=False, labelPadding=10
     )
 
 
-def lines(rows: Sequence[tuple[str, str, float]], colours: Mapping[str, str], about: str) -> str:
-    """Shares over months: one (month, kind, share between 0 and 1) a point."""
-    return _svg(
-        {
-            "data": {"values": [{"x": x, "kind": kind, "share": share} for x, kind, share in rows]},
-            "width": WIDTH + 200,
-            "height": 190,
-            "mark": {"type": "line", "point": True, "strokeWidth": 2},
-            "encoding": {
-                "x": {"field": "x", "type": "nominal", "sort": None, "axis": {"title": None, "labelAngle": 0}},
-                "y": {
-                    "field": "share", "type": "quantitative", "axis": {"title": None, "format": ".0%"},
-                    "scale": {"domain": [0, 1]},
-                },
-                "color": _colour(colours),
-            },
-        },
-        about,
-    )  # fmt: skip
+def _percent_axis() -> alt.Axis:
+    return _altair().Axis(title=None, format=".0%", tickCount=5, domain=False, ticks=False, labelPadding=6)
 
 
-def _colour(colours: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "field": "kind", "type": "nominal", "scale": {"domain": list(colours), "range": list(colours.values())},
-        "legend": None,
-    }  # fmt: skip
+def _colour(colours: Mapping[str, str]) -> alt.Color:
+    alt = _altair()
+    return alt.Color("kind:N", scale=alt.Scale(domain=list(colours), range=list(colours.values())), legend=None)
 
 
 _CONFIG: dict[str, Any] = {
-    "font": "sans-serif",
+    "font": "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif",
+    "background": "transparent",
+    "padding": {"left": 2, "right": 8, "top": 6, "bottom": 4},
     "view": {"stroke": None},
     "axis": {
-        "labelColor": INK,
-        "titleColor": MUTED,
-        "gridColor": LINE,
-        "labelFontSize": 12,
-        "titleFontWeight": "normal",
+        "labelColor": INK, "titleColor": MUTED, "gridColor": LINE, "labelFontSize": 13, "titleFontSize": 12,
+        "titleFontWeight": "normal", "titlePadding": 8,
     },
-    "text": {"fontSize": 12},
-}
+    "text": {"fontSize": 13},
+}  # fmt: skip
 
 
-def _svg(specification: dict[str, Any], about: str) -> str:
+def _svg(chart: alt.TopLevelMixin, about: str) -> str:
     import vl_convert
 
-    specification = {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "config": _CONFIG} | specification
-    svg = vl_convert.vegalite_to_svg(specification, format_locale="nl-NL", time_format_locale="nl-NL")
+    svg = vl_convert.vegalite_to_svg(
+        chart.configure(**_CONFIG).to_dict(), format_locale="nl-NL", time_format_locale="nl-NL"
+    )
     svg = re.sub(r"<\?xml.*?\?>", "", svg)
     svg = _with_own_names(svg, about)
     # who cannot see the chart hears what it is about; the numbers stand in the table beside it

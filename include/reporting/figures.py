@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import class_row, dict_row
 
 from include.months import Month
 from include.settings import Role
@@ -20,14 +21,30 @@ TREND = ("records_spoken", "help_accepted_of_spoken", "cases_closed")
 
 @dataclass(frozen=True)
 class Kpi:
-    """One row of kpi_monthly; `denominator` is None for a plain count."""
+    """One KPI in one segment; `denominator` is None for a plain count, the bounds for what is no part of a whole."""
 
     kpi: str
+    segment: str
     numerator: Decimal | None
     denominator: Decimal | None
     value: Decimal | None
     unit: str
-    definition_version: int
+    definition_version: str
+    lower_bound: Decimal | None
+    upper_bound: Decimal | None
+    is_small: bool
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """Help accepted over one denominator."""
+
+    label_nl: str
+    numerator: int
+    denominator: int
+    value: Decimal | None
+    lower_bound: Decimal | None
+    upper_bound: Decimal | None
 
 
 @dataclass(frozen=True)
@@ -59,7 +76,11 @@ class Partner:
     rows_loaded: int
     rows_quarantined: int
     rows_duplicate: int
+    signals: int
+    signals_usable: int
     signals_picked_up: int
+    signals_without_phone: int
+    deliveries_late: int
     is_missing_on_deadline: bool
 
 
@@ -82,67 +103,164 @@ class Calling:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """The attempts that were the first, second, … of their record in one part of the day."""
+
+    part_of_day: str
+    attempt_order: int
+    numerator: int
+    denominator: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a source of phone numbers was worth."""
+
+    origin: str
+    source: str
+    match_level: str
+    persons_requested: int | None
+    persons_found: int | None
+    numbers_called: int
+    numbers_reached: int
+    numbers_wrong_person: int
+
+
+@dataclass(frozen=True)
+class Resignal:
+    """Who was reported again after one kind of outcome, over all months whose days are over."""
+
+    outcome_kind: str
+    horizon_days: int
+    numerator: int
+    denominator: int
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What was before the pilot, or a national figure."""
+
+    kind: str
+    kpi: str
+    label_nl: str
+    low_value: Decimal
+    high_value: Decimal
+    is_comparable: bool
+    remark_nl: str | None
+    valid_from: date
+    citation: str
+
+
+@dataclass(frozen=True)
+class TrendPoint:
+    """One KPI in one month up to this one."""
+
+    signal_month: str
+    kpi: str
+    numerator: Decimal
+    value: Decimal | None
+    definition_version: str
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a KPI means."""
+
+    kpi: str
+    label_nl: str
+    formula: str
+    definition_version: str
+
+
+@dataclass(frozen=True)
 class Figures:
     """All the report says about a month."""
 
     kpis: Mapping[str, Kpi]
+    before: Mapping[str, Kpi]
+    segments: tuple[Kpi, ...]
+    acceptance: tuple[Acceptance, ...]
     results: tuple[Result, ...]
     accounting: Mapping[str, Any] | None
     closures: tuple[Closure, ...]
     partners: tuple[Partner, ...]
     calling: tuple[Calling, ...]
+    calling_before: tuple[str, ...]
     #: (outbound attempts, result group, records)
     attempts_per_record: tuple[tuple[int, str, int], ...]
-    #: (part of the day, reached, attempts)
-    parts_of_day: tuple[tuple[str, bool, int], ...]
-    #: (month, kpi, value), the oldest first
-    trend: tuple[tuple[str, str, Decimal], ...]
-    is_example_rate: bool
+    reach: tuple[Reach, ...]
+    sources: tuple[Source, ...]
+    resignals: tuple[Resignal, ...]
+    references: tuple[Reference, ...]
+    trend: tuple[TrendPoint, ...]
+    definitions: tuple[Definition, ...]
+    costs: Mapping[str, Any] | None
 
 
 def read_figures(month: Month) -> Figures:
     """One snapshot of the month; empty where marts hold nothing."""
     with connect(Role.BI_READER) as connection:
         connection.execute("set transaction isolation level repeatable read")
+        ask = _Asking(connection, month)
         return Figures(
-            kpis={kpi.kpi: kpi for kpi in _rows(connection, Kpi, _KPIS, month)},
-            results=_rows(connection, Result, _RESULTS, month),
-            accounting=_accounting(connection, month),
-            closures=_rows(connection, Closure, _CLOSURES, month),
-            partners=_rows(connection, Partner, _PARTNERS, month),
-            calling=_rows(connection, Calling, _CALLING, month),
-            attempts_per_record=tuple(connection.execute(_ATTEMPTS, _key(month)).fetchall()),
-            parts_of_day=tuple(connection.execute(_PARTS_OF_DAY, _key(month)).fetchall()),
-            trend=tuple(
-                connection.execute(
-                    _TREND, {"month": str(month), "since": str(month.plus(1 - MONTHS_IN_TREND)), "kpis": list(TREND)}
-                ).fetchall()
+            kpis={kpi.kpi: kpi for kpi in ask.rows(Kpi, _KPIS, segments="^all$")},
+            before={kpi.kpi: kpi for kpi in ask.rows(Kpi, _KPIS, segments="^all$", month=str(month.previous))},
+            segments=ask.rows(Kpi, _KPIS, segments="^(sector|arrears_band):"),
+            acceptance=ask.rows(Acceptance, _ACCEPTANCE),
+            results=ask.rows(Result, _RESULTS),
+            accounting=ask.one("select * from marts.rpt_closure_accounting where signal_month = %(month)s"),
+            closures=ask.rows(Closure, _CLOSURES),
+            partners=ask.rows(Partner, _PARTNERS),
+            calling=ask.rows(Calling, _CALLING),
+            calling_before=tuple(
+                script.script_version for script in ask.rows(Calling, _CALLING, month=str(month.previous))
             ),
-            is_example_rate=connection.execute(_EXAMPLE, _key(month)).fetchone()[0],
+            attempts_per_record=ask.tuples(_ATTEMPTS),
+            reach=ask.rows(Reach, _REACH),
+            sources=ask.rows(Source, _SOURCES),
+            resignals=ask.rows(Resignal, _RESIGNALS),
+            references=ask.rows(Reference, _REFERENCES),
+            trend=ask.rows(
+                TrendPoint, _TREND, since=str(month.plus(1 - MONTHS_IN_TREND)), kpis=[*TREND, "help_accepted_of_all"]
+            ),
+            definitions=ask.rows(Definition, _DEFINITIONS),
+            costs=ask.one("select * from marts.kpi_cost_monthly where signal_month = %(month)s"),
         )
 
 
-def _rows(connection: psycopg.Connection, kind: type, query: str, month: Month) -> tuple[Any, ...]:
-    with connection.cursor(row_factory=class_row(kind)) as cursor:
-        return tuple(cursor.execute(query, _key(month)).fetchall())
+@dataclass(frozen=True)
+class _Asking:
+    """Questions about one month in one transaction."""
 
+    connection: psycopg.Connection
+    month: Month
 
-def _accounting(connection: psycopg.Connection, month: Month) -> Mapping[str, Any] | None:
-    from psycopg.rows import dict_row
+    def rows(self, kind: type, query: str, **more: Any) -> tuple[Any, ...]:
+        with self.connection.cursor(row_factory=class_row(kind)) as cursor:
+            return tuple(cursor.execute(query, {"month": str(self.month)} | more).fetchall())
 
-    with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(
-            "select * from marts.rpt_closure_accounting where signal_month = %(month)s", _key(month)
-        ).fetchone()
+    def one(self, query: str) -> Mapping[str, Any] | None:
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query, {"month": str(self.month)}).fetchone()
 
-
-def _key(month: Month) -> dict[str, str]:
-    return {"month": str(month)}
+    def tuples(self, query: str) -> tuple[Any, ...]:
+        return tuple(self.connection.execute(query, {"month": str(self.month)}).fetchall())
 
 
 _KPIS = """
-select kpi, numerator, denominator, value, unit, definition_version
-from marts.kpi_monthly where signal_month = %(month)s and segment = 'all' order by kpi
+select
+    kpis.kpi, kpis.segment, kpis.numerator, kpis.denominator, kpis.value, kpis.unit, kpis.definition_version,
+    intervals.lower_bound, intervals.upper_bound, coalesce(intervals.is_small, false) as is_small
+from marts.kpi_monthly as kpis
+left join marts.kpi_intervals_monthly as intervals
+    on intervals.signal_month = kpis.signal_month and intervals.kpi = kpis.kpi and intervals.segment = kpis.segment
+where kpis.signal_month = %(month)s and kpis.segment ~ %(segments)s
+order by kpis.segment, kpis.kpi
+"""
+
+_ACCEPTANCE = """
+select label_nl, numerator, denominator, value, lower_bound, upper_bound
+from marts.kpi_acceptance_monthly where signal_month = %(month)s and segment = 'all' order by basis_order
 """
 
 _RESULTS = """
@@ -165,8 +283,8 @@ order by array_position(array['closed', 'open', 'excluded'], state), cases desc,
 _PARTNERS = """
 select
     coalesce(partners.partner_name, quality.partner) as partner_name, quality.sector, quality.rows_delivered,
-    quality.rows_loaded, quality.rows_quarantined, quality.rows_duplicate, quality.signals_picked_up,
-    quality.is_missing_on_deadline
+    quality.rows_loaded, quality.rows_quarantined, quality.rows_duplicate, quality.signals, quality.signals_usable,
+    quality.signals_picked_up, quality.signals_without_phone, quality.deliveries_late, quality.is_missing_on_deadline
 from marts.kpi_partner_quality_monthly as quality
 left join marts.dim_partner as partners on partners.partner = quality.partner
 where quality.signal_month = %(month)s order by quality.partner
@@ -186,19 +304,47 @@ from marts.fct_outcomes where signal_month = %(month)s and not is_withdrawn and 
 group by 1, 2 order by 1, 2
 """
 
-_PARTS_OF_DAY = """
-select part_of_day, is_reached, count(*)::integer
-from marts.fct_contact_attempts where signal_month = %(month)s and direction = 'outbound' and not is_withdrawn
-group by 1, 2 order by array_position(array['Ochtend', 'Middag', 'Avond'], part_of_day), 2
+_REACH = """
+select part_of_day, attempt_order, numerator, denominator
+from marts.kpi_reach_by_attempt_monthly where signal_month = %(month)s
+order by array_position(array['Ochtend', 'Middag', 'Avond'], part_of_day), attempt_order
+"""
+
+_SOURCES = """
+select
+    origin, source, match_level, persons_requested, persons_found, numbers_called, numbers_reached, numbers_wrong_person
+from marts.kpi_enrichment_monthly where signal_month = %(month)s
+order by origin desc, source, match_level
+"""
+
+_RESIGNALS = """
+select outcome_kind, horizon_days, sum(numerator)::integer as numerator, sum(denominator)::integer as denominator
+from marts.kpi_resignal_monthly where signal_month <= %(month)s and same = 'person'
+group by 1, 2
+order by array_position(array['help_accepted', 'refused_help', 'not_reached', 'other'], outcome_kind), horizon_days
+"""
+
+# a national figure stands in a report once its year has begun
+_REFERENCES = """
+select kind, kpi, label_nl, low_value, high_value, is_comparable, remark_nl, valid_from, citation
+from marts.dim_reference_line where valid_from <= to_date(%(month)s, 'YYYY-MM')
+order by kind, kpi, valid_from desc, label_nl
 """
 
 _TREND = """
-select signal_month, kpi, value
+select signal_month, kpi, numerator, value, definition_version
 from marts.kpi_monthly
-where signal_month between %(since)s and %(month)s and segment = 'all' and kpi = any(%(kpis)s) and value is not null
+where signal_month between %(since)s and %(month)s and segment = 'all' and kpi = any(%(kpis)s)
 order by signal_month, array_position(%(kpis)s, kpi)
 """
 
-_EXAMPLE = """
-select coalesce(bool_or(is_example_rate), false) from marts.kpi_cost_monthly where signal_month = %(month)s
+_DEFINITIONS = """
+select defined.kpi, defined.label_nl, defined.formula, defined.definition_version
+from marts.dim_kpi as defined
+where exists (
+    select 1 from marts.kpi_monthly as kpis
+    where kpis.signal_month = %(month)s and kpis.kpi = defined.kpi
+        and kpis.definition_version = defined.definition_version
+)
+order by defined.kpi_order
 """

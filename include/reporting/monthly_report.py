@@ -1,8 +1,11 @@
-"""The monthly report for the municipality: `reports/<month>/rapportage.html`, in Dutch.
+"""The monthly report for the municipality: `reports/<month>/rapportage.html`, in Dutch, and on paper where possible.
 
-One self-contained page without scripts or outside requests, readable on paper. It reads `marts` only, as `bi_reader`,
-so it cannot hold personal data; it carries no time of making, so it is the same to the byte while nothing changed.
-Every share stands beside the counts it is made of: 12.2 % of those spoken and 8.4 % of all are the same 225 people.
+One self-contained page without scripts or outside requests. It reads `marts` only, as `bi_reader`, so it cannot hold
+personal data; it carries no time of making, so it is the same to the byte while nothing changed, and a PDF is printed
+only when the page is another. Every share stands beside the counts it is made of: 12.2 % of those spoken and 8.4 % of all
+are the same 225 people.
+How to change: what is said stands in monthly_report.html.j2, which numbers a section lists in SECTIONS below, where a
+number may not be compared in remarks.py.
 """
 
 from __future__ import annotations
@@ -12,23 +15,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from include.months import Month
-from include.reporting.charts import Bar, bars, lines, stacked_columns
-from include.reporting.figures import Figures, Kpi, read_figures
+from include.reporting import charts
+from include.reporting.charts import Bar, Cell, Interval, Point
+from include.reporting.dutch import (
+    amount,
+    counts,
+    dutch,
+    euros,
+    month_name,
+    percent,
+    ratio_of,
+    share_of,
+    short_month,
+)
+from include.reporting.figures import Figures, Kpi, Reference, read_figures
+from include.reporting.remarks import remarks_on
 from include.settings import Settings
 
 TEMPLATE_FOLDER = Path(__file__).parent
 FILE_NAME = "rapportage.html"
 
-MONTH_NAMES = (
-    "januari", "februari", "maart", "april", "mei", "juni",
-    "juli", "augustus", "september", "oktober", "november", "december",
-)  # fmt: skip
-
 #: section → (KPI, what it says in Dutch)
 SECTIONS: Mapping[str, Sequence[tuple[str, str]]] = {
-    "Wat kwam er binnen": (
+    "received": (
         ("signals_received", "Signalen ontvangen"),
         ("signals_loaded", "Signalen geladen"),
         ("signals_quarantined", "Signalen apart gezet (quarantaine)"),
@@ -37,30 +49,26 @@ SECTIONS: Mapping[str, Sequence[tuple[str, str]]] = {
         ("cases_multiple", "Meldingen met meer signalen op het adres"),
         ("cases_consecutive", "Meldingen met een signaal in de zes maanden ervoor"),
     ),
-    "Wie is bereikt": (
+    "reached": (
         ("persons_callable_without_enrichment", "Personen met een eigen bruikbaar nummer"),
-        ("enrichment_hits", "Gevraagde nummers die zijn gevonden"),
+        ("enrichment_hits", "Opgezochte nummers die zijn gevonden"),
         ("call_records_delivered", "Belrecords aangeleverd aan Certin"),
         ("records_without_outcome", "Belrecords nog zonder resultaat"),
         ("records_spoken", "Gesproken"),
         ("records_not_reached", "Niet bereikt"),
     ),
-    "Wie aanvaardde hulp": (
-        ("help_accepted_of_spoken", "Hulp aanvaard, van de gesprokenen"),
-        ("help_accepted_of_all", "Hulp aanvaard, van alle records met een resultaat"),
-    ),
-    "Hoe er is gebeld": (
+    "called": (
         ("attempts_per_record", "Belpogingen per record"),
         ("records_under_seven_attempts", "Niet bereikt na minder dan zeven pogingen"),
         ("attempts_outside_hours", "Pogingen buiten de beltijden"),
         ("inbound_callbacks", "Inwoners die terugbelden"),
     ),
-    "Hoe de maand is afgesloten": (
+    "closed": (
         ("cases_direct_over_threshold", "Direct naar Kwadraad: boven het drempelbedrag"),
         ("cases_recurring_after_refusal", "Direct naar Kwadraad: opnieuw na eerdere weigering"),
         ("cases_closed", "Meldingen afgesloten aan het eind van de maand"),
     ),
-    "Wat het kostte": (
+    "paid": (
         ("cost_eur", "Kosten van de maand"),
         ("cost_per_callable_record_eur", "Kosten per aangeleverd record"),
         ("cost_per_spoken_eur", "Kosten per gesproken inwoner"),
@@ -71,10 +79,10 @@ SECTIONS: Mapping[str, Sequence[tuple[str, str]]] = {
 
 #: the large numbers at the top
 HEADLINES = (
-    ("signals_picked_up", "signalen opgepakt"),
-    ("records_spoken", "gesproken"),
-    ("help_accepted_of_spoken", "hulp aanvaard, van de gesprokenen"),
-    ("cases_closed", "meldingen afgesloten"),
+    ("signals_picked_up", "Signalen opgepakt"),
+    ("records_spoken", "Gesproken"),
+    ("help_accepted_of_spoken", "Hulp aanvaard, van de gesprokenen"),
+    ("cases_closed", "Meldingen afgesloten"),
 )
 
 #: (part of which KPI, what it counts, its unit, the step it is a share of)
@@ -88,17 +96,30 @@ FUNNEL = (
     ("records_spoken", "numerator", "Gesproken", "belrecords", "met resultaat"),
     ("help_accepted_of_spoken", "numerator", "Hulp aanvaard", "belrecords", "gesproken"),
 )
-UNIT_COLOURS = {"signalen": "#154273", "meldingen": "#39870c", "personen": "#7a5ea8", "belrecords": "#d9822b"}
+UNIT_COLOURS = {
+    "signalen": charts.BLUE, "meldingen": charts.PURPLE, "personen": charts.GREY, "belrecords": charts.ORANGE,
+}  # fmt: skip
 
 GROUPS = {"positive": "Hulp aanvaard", "negative": "Gesproken, geen hulp", "not_reached": "Niet bereikt"}
-GROUP_COLOURS = {"Hulp aanvaard": "#39870c", "Gesproken, geen hulp": "#2f6ea5", "Niet bereikt": "#a5afb9"}
-REACHED_COLOURS = {"Bereikt": "#39870c", "Niet bereikt": "#a5afb9"}
-TREND_LABELS = {
-    "records_spoken": "Gesproken", "help_accepted_of_spoken": "Hulp aanvaard (van gesproken)",
-    "cases_closed": "Meldingen afgesloten",
+GROUP_COLOURS = dict(zip(GROUPS.values(), (charts.GREEN, charts.BLUE, charts.GREY), strict=True))
+TREND_COLOURS = {"Gesproken": charts.BLUE, "Hulp aanvaard": charts.GREEN, "Afgesloten": charts.ORANGE}
+TREND = {"records_spoken": "Gesproken", "help_accepted_of_spoken": "Hulp aanvaard", "cases_closed": "Afgesloten"}
+OUTCOMES = {
+    "help_accepted": "Na hulp", "refused_help": "Na weigering", "not_reached": "Niet bereikt", "other": "Andere uitkomst",
 }  # fmt: skip
-TREND_COLOURS = dict(zip(TREND_LABELS.values(), ("#2f6ea5", "#39870c", "#d9822b"), strict=True))
+OUTCOME_COLOURS = dict(
+    zip(OUTCOMES.values(), (charts.GREEN, charts.BLUE, charts.GREY, charts.PURPLE), strict=True)
+)  # fmt: skip
 MOST_ATTEMPTS_SHOWN = 8
+PARTS = ("sector", "arrears_band")
+#: under this many attempts a share of a cell is chance
+FEWEST_IN_A_CELL = 1
+BANDS = {
+    "0-100": "tot en met € 100", "100-250": "€ 100 – 250", "250-500": "€ 250 – 500", "500-1000": "€ 500 – 1.000",
+    "1000-2000": "€ 1.000 – 2.000", "2000+": "boven € 2.000",
+}  # fmt: skip
+LEVELS = {"person": "op persoon", "address": "op adres"}
+SOURCES = {"own": "van de partner, deze maand", "earlier": "van de partner, eerder"}
 
 STATES = {"closed": "Afgesloten", "open": "Open", "excluded": "Uitgezonderd"}
 #: what a reason of fct_month_end_closures means; RIS's own codes are shown as they are
@@ -135,16 +156,31 @@ class Line:
     label: str
     value: str
     counts: str
+    #: how sure a share is, and what it was the month before
+    beside: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One sector or band of arrears, with what happened in it."""
+
+    label: str
+    cases: str
+    spoken: str
+    accepted: str
+    closed: str
 
 
 def write_report(month: Month) -> Path:
     """Write the report of `month` and return its path; ReportImpossible when marts holds nothing of the month."""
-    html = render_report(month)
+    html = render_report(month).encode()
     path = Settings.from_environment().reports_folder / str(month) / FILE_NAME
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".tmp")
-    draft.write_text(html, encoding="utf-8")
-    os.replace(draft, path)
+    # a page that did not change keeps its time, and with it the PDF that was printed from it
+    if not path.exists() or path.read_bytes() != html:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".tmp")
+        draft.write_bytes(html)
+        os.replace(draft, path)
     return path
 
 
@@ -161,32 +197,220 @@ def render_report(month: Month) -> str:
     )  # fmt: skip
     environment.filters |= {"nl": dutch, "eur": euros, "share": share_of, "ratio": ratio_of}
     return environment.get_template("monthly_report.html.j2").render(
-        title=f"Vroegsignalering {_named(month)}",
+        month_name=month_name(month),
+        before_name=month_name(month.previous) if figures.before else None,
         municipality=Settings.from_environment().municipality_name,
         month=str(month),
+        in_short=_in_short(figures, month),
         headlines=_lines(figures, HEADLINES),
-        sections={title: _lines(figures, wanted) for title, wanted in SECTIONS.items()},
+        sections={name: _lines(figures, wanted) for name, wanted in SECTIONS.items()},
         figures=figures,
+        acceptance=_acceptance(figures),
         groups=_groups(figures),
-        group_names=GROUPS,
+        parts=_parts(figures),
+        sources=_sources(figures),
+        resignals=_resignal_lines(figures),
+        references=_references(figures),
         states=STATES,
         reasons=REASONS,
         charts=_charts(figures),
-        colours={"unit": UNIT_COLOURS, "group": GROUP_COLOURS, "reached": REACHED_COLOURS, "trend": TREND_COLOURS},
-        versions=sorted({kpi.definition_version for kpi in figures.kpis.values()}),
-        remarks=_remarks(figures),
-    )
+        colours={
+            "unit": UNIT_COLOURS, "group": GROUP_COLOURS, "trend": TREND_COLOURS, "outcome": OUTCOME_COLOURS,
+        },
+        budget=_budget(figures),
+        remarks=remarks_on(figures, month),
+    )  # fmt: skip
 
 
-def _named(month: Month) -> str:
-    return f"{MONTH_NAMES[month.number - 1]} {month.year}"
+# -- words -------------------------------------------------------------------------------------------------------------
+
+
+def _in_short(figures: Figures, month: Month) -> list[str]:
+    """The month in a few sentences; a sentence without its numbers is left out."""
+    kpis, said = figures.kpis, []
+    partners = [partner for partner in figures.partners if partner.rows_delivered]
+    if "signals_received" in kpis and "cases_opened" in kpis:
+        said.append(
+            f"In {month_name(month)} meldden {_number(len(partners), 'partner', 'partners')} samen "
+            f"{amount(kpis['signals_received'].numerator or Decimal(0))} signalen. Daaruit kwamen "
+            f"{amount(kpis['cases_opened'].numerator or Decimal(0))} meldingen voort, één per adres."
+        )
+    spoken, accepted = kpis.get("records_spoken"), kpis.get("help_accepted_of_spoken")
+    if spoken and spoken.denominator:
+        said.append(
+            f"Van de {dutch(spoken.denominator)} belrecords met een resultaat is met {dutch(spoken.numerator or 0)} "
+            f"inwoners gesproken ({percent(spoken.value or 0)})."
+        )
+    if accepted and accepted.denominator:
+        said.append(
+            f"Van hen aanvaardden er {dutch(accepted.numerator or 0)} hulp: {percent(accepted.value or 0)} van wie "
+            f"gesproken is, {percent((accepted.numerator or 0) / spoken.denominator) if spoken and spoken.denominator else '–'} van "
+            "alle records met een resultaat."
+        )
+    if figures.accounting:
+        books = figures.accounting
+        said.append(
+            f"Aan het eind van de maand zijn {dutch(books['cases_closed'])} van de {dutch(books['cases_opened'])} "
+            f"meldingen afgesloten; {dutch(books['cases_open'])} staan open en {dutch(books['cases_excluded'])} zijn met "
+            "reden uitgezonderd."
+        )
+    return said
+
+
+def _number(count: int, one: str, more: str) -> str:
+    words = ("geen", "één", "twee", "drie", "vier", "vijf", "zes", "zeven", "acht", "negen", "tien")
+    return f"{words[count] if count < len(words) else dutch(count)} {one if count == 1 else more}"
 
 
 def _lines(figures: Figures, wanted: Sequence[tuple[str, str]]) -> list[Line]:
-    return [Line(label, *_said(figures.kpis[kpi])) for kpi, label in wanted if kpi in figures.kpis]
+    return [
+        Line(label, *_said(figures.kpis[kpi]), _beside(figures.kpis[kpi], figures.before.get(kpi)))
+        for kpi, label in wanted
+        if kpi in figures.kpis
+    ]
 
 
-# -- charts -----------------------------------------------------------------------------------------------------------
+def _said(kpi: Kpi) -> tuple[str, str]:
+    if kpi.value is None:
+        return "–", "niet te berekenen: de noemer is 0" if kpi.denominator is not None else ""
+    numerator = kpi.numerator or Decimal(0)
+    if kpi.unit == "share":
+        return percent(kpi.value), counts(numerator, kpi.denominator or 0)
+    if kpi.unit == "eur":
+        return euros(kpi.value), f"{euros(numerator)} ÷ {dutch(kpi.denominator)}" if kpi.denominator else ""
+    if kpi.denominator is not None:
+        return dutch(kpi.value, 1), f"{dutch(numerator)} ÷ {dutch(kpi.denominator)}"
+    return dutch(kpi.value), ""
+
+
+def _beside(kpi: Kpi, before: Kpi | None) -> str:
+    """The interval of a share of few, and the month before when it was counted in the same way."""
+    said = []
+    if kpi.is_small and kpi.lower_bound is not None and kpi.upper_bound is not None:
+        said.append(f"tussen {percent(kpi.lower_bound, 0)} en {percent(kpi.upper_bound, 0)}")
+    if before and before.value is not None and before.definition_version == kpi.definition_version:
+        said.append(f"vorige maand {_said(before)[0]}")
+    return " · ".join(said)
+
+
+def _groups(figures: Figures) -> list[tuple[str, str, str]]:
+    total = sum(result.records for result in figures.results)
+    return [
+        (
+            label,
+            dutch(count := sum(result.records for result in figures.results if result.result_group == group)),
+            percent(Decimal(count) / total) if total else "–",
+        )
+        for group, label in GROUPS.items()
+    ]
+
+
+def _acceptance(figures: Figures) -> list[Line]:
+    return [
+        Line(
+            f"Hulp aanvaard {row.label_nl}",
+            percent(row.value) if row.value is not None else "–",
+            counts(row.numerator, row.denominator),
+            f"tussen {percent(row.lower_bound)} en {percent(row.upper_bound)}"
+            if row.lower_bound is not None and row.upper_bound is not None
+            else "",
+        )
+        for row in figures.acceptance
+    ]
+
+
+def _parts(figures: Figures) -> Mapping[str, list[Part]]:
+    """The same few numbers per sector and per band of arrears."""
+    by_segment: dict[str, dict[str, Kpi]] = {}
+    for kpi in figures.segments:
+        by_segment.setdefault(kpi.segment, {})[kpi.kpi] = kpi
+    order = [f"arrears_band:{band}" for band in BANDS]
+    names = sorted(by_segment, key=lambda name: (name in order, order.index(name) if name in order else name))
+    return {
+        kind: [
+            Part(
+                BANDS.get(name.partition(":")[2], name.partition(":")[2]),
+                *(_part(by_segment[name].get(kpi)) for kpi in
+                  ("cases_opened", "records_spoken", "help_accepted_of_spoken", "cases_closed")),
+            )
+            for name in names
+            if name.startswith(f"{kind}:")
+        ]
+        for kind in PARTS
+    }  # fmt: skip
+
+
+def _part(kpi: Kpi | None) -> str:
+    if kpi is None or kpi.value is None:
+        return "–"
+    value, of = _said(kpi)
+    return f"{value} ({of})" if of else value
+
+
+def _sources(figures: Figures) -> list[tuple[str, str, str, str]]:
+    return [
+        (
+            f"{SOURCES.get(row.source, row.source)}"
+            + (f", {LEVELS.get(row.match_level, row.match_level)}" if row.origin == "enrichment" else ""),
+            share_of(row.persons_found or 0, row.persons_requested) if row.persons_requested else "–",
+            share_of(row.numbers_reached, row.numbers_called),
+            share_of(row.numbers_wrong_person, row.numbers_called),
+        )
+        for row in figures.sources
+    ]
+
+
+def _resignal_lines(figures: Figures) -> list[tuple[str, list[str]]]:
+    days = sorted({row.horizon_days for row in figures.resignals})
+    return [
+        (
+            label,
+            [
+                next(
+                    (share_of(row.numerator, row.denominator) for row in figures.resignals
+                     if (row.outcome_kind, row.horizon_days) == (kind, horizon)), "–",
+                )
+                for horizon in days
+            ],
+        )
+        for kind, label in OUTCOMES.items()
+        if any(row.outcome_kind == kind for row in figures.resignals)
+    ]  # fmt: skip
+
+
+def _references(figures: Figures) -> list[tuple[str, str, str, str, str]]:
+    """National figures, the newest year of each, beside ours."""
+    found: dict[tuple[str, str], Reference] = {}
+    for line in figures.references:
+        if line.kind == "national":
+            found.setdefault((line.kpi, line.label_nl), line)
+    return [
+        (
+            line.label_nl,
+            f"{percent(line.low_value, 0)}",
+            str(line.valid_from.year),
+            _part(figures.kpis.get(line.kpi)),
+            "vergelijkbaar" if line.is_comparable else (line.remark_nl or "niet vergelijkbaar"),
+        )
+        for line in found.values()
+    ]
+
+
+def _budget(figures: Figures) -> Mapping[str, Any] | None:
+    costs = figures.costs
+    if not costs or not costs["budget_eur"] or costs["cost_to_date_eur"] is None:
+        return None
+    used = costs["cost_to_date_eur"] / costs["budget_eur"]
+    return {
+        "spent": euros(costs["cost_to_date_eur"]),
+        "budget": euros(costs["budget_eur"]),
+        "share": percent(used),
+        "width": f"{min(used, Decimal(1)) * 100:.1f}",
+        "is_over": used > 1,
+    }
+
+
+# -- charts ------------------------------------------------------------------------------------------------------------
 
 
 def _charts(figures: Figures) -> dict[str, str]:
@@ -196,32 +420,57 @@ def _charts(figures: Figures) -> dict[str, str]:
         for result in figures.results
         if result.records
     ]
-    months = {month for month, _, _ in figures.trend}
+    acceptance = [row for row in figures.acceptance if row.value is not None]
+    # months that were counted otherwise are no part of a line
+    counted_alike = [
+        point for point in figures.trend
+        if point.kpi in figures.kpis and point.definition_version == figures.kpis[point.kpi].definition_version
+    ]
+    trend = [
+        Point(short_month(point.signal_month), TREND[point.kpi], float(point.value))
+        for point in counted_alike
+        if point.kpi in TREND and point.value is not None
+    ]
+    accepted = [
+        (short_month(point.signal_month), int(point.numerator))
+        for point in counted_alike
+        if point.kpi == "help_accepted_of_all"
+    ]
     return {
-        "funnel": bars(_funnel(figures), UNIT_COLOURS, "Van signaal tot hulp, in aantallen"),
-        "results": bars(results, GROUP_COLOURS, "Belrecords per resultaat") if results else "",
-        "attempts": stacked_columns(
+        "funnel": charts.bars(_funnel(figures), UNIT_COLOURS, "Van signaal tot hulp, in aantallen"),
+        "results": charts.bars(results, GROUP_COLOURS, "Belrecords per resultaat") if results else "",
+        "acceptance": charts.intervals(
+            [
+                Interval(row.label_nl, float(row.value or 0), float(row.lower_bound or 0), float(row.upper_bound or 0),
+                         f"{percent(row.value or 0)}  ({counts(row.numerator, row.denominator)})")
+                for row in acceptance
+            ],
+            charts.GREEN, "Hulp aanvaard over elke noemer, met het interval van 95 procent",
+        ) if acceptance else "",
+        "accepted": charts.columns_against(
+            accepted, _baseline(figures), charts.GREEN, "Inwoners die hulp aanvaardden, per maand"
+        ) if accepted else "",
+        "attempts": charts.stacked_columns(
             _attempts(figures), GROUP_COLOURS, ("uitgaande pogingen", "belrecords"), "Belrecords naar aantal pogingen"
-        )
-        if figures.attempts_per_record
-        else "",
-        "parts_of_day": bars(
-            _parts_of_day(figures), REACHED_COLOURS, "Belpogingen per dagdeel, bereikt en niet bereikt"
-        )
-        if figures.parts_of_day
-        else "",
-        "trend": lines(
-            [(_short(month), TREND_LABELS[kpi], float(value)) for month, kpi, value in figures.trend],
-            TREND_COLOURS,
-            "Aandelen over de maanden",
-        )
-        if len(months) > 1
-        else "",
-    }
+        ) if figures.attempts_per_record else "",
+        "reach": charts.heat(
+            _reach(figures), charts.BLUE, "Bereik per dagdeel en poging", "zoveelste poging"
+        ) if figures.reach else "",
+        "trend": charts.lines(trend, TREND_COLOURS, "Aandelen over de maanden")
+        if len({point.at for point in trend}) > 1 else "",
+        "resignals": charts.lines(
+            [
+                Point(f"{row.horizon_days} dagen", OUTCOMES[row.outcome_kind], row.numerator / row.denominator)
+                for row in figures.resignals if row.denominator
+            ],
+            OUTCOME_COLOURS, "Opnieuw gemeld na 30, 60 en 180 dagen",
+        ) if len({row.horizon_days for row in figures.resignals}) > 1 else "",
+    }  # fmt: skip
 
 
 def _funnel(figures: Figures) -> list[Bar]:
-    found, before = [], None
+    found: list[Bar] = []
+    before: Decimal | None = None
     for name, part, label, unit, of in FUNNEL:
         kpi = figures.kpis.get(name)
         count = getattr(kpi, part) if kpi else None
@@ -229,8 +478,8 @@ def _funnel(figures: Figures) -> list[Bar]:
             continue
         said = dutch(count)
         if of and before:
-            said += f"  ({dutch(100 * count / before, 1)} % van {dutch(before)} {of})"
-        found.append(Bar(f"{label}", float(count), said, unit))
+            said += f"  ({percent(count / before)} van {dutch(before)} {of})"
+        found.append(Bar(label, float(count), said, unit))
         before = count
     return found
 
@@ -252,84 +501,28 @@ def _attempts(figures: Figures) -> list[tuple[str, str, int]]:
     return rows
 
 
-def _parts_of_day(figures: Figures) -> list[Bar]:
+def _reach(figures: Figures) -> list[Cell]:
+    """Part of the day by attempt; attempts beyond the shown ones share the last column."""
+    cells: dict[tuple[str, str], list[int]] = {}
+    for row in figures.reach:
+        order = f"{MOST_ATTEMPTS_SHOWN}+" if row.attempt_order >= MOST_ATTEMPTS_SHOWN else f"{row.attempt_order}"
+        cell = cells.setdefault((row.part_of_day, order), [0, 0])
+        cell[0] += row.numerator
+        cell[1] += row.denominator
+    columns = sorted({order for _, order in cells})
     return [
-        Bar(f"{part}: {'bereikt' if reached else 'niet bereikt'}", count, dutch(count),
-            "Bereikt" if reached else "Niet bereikt")
-        for part, reached, count in figures.parts_of_day
-    ]  # fmt: skip
-
-
-def _short(month: str) -> str:
-    parsed = Month.parse(month)
-    return f"{MONTH_NAMES[parsed.number - 1][:3]} {parsed.year % 100:02d}"
-
-
-# -- numbers as text ---------------------------------------------------------------------------------------------------
-
-
-def _said(kpi: Kpi) -> tuple[str, str]:
-    if kpi.value is None:
-        return "–", "niet te berekenen: de noemer is 0" if kpi.denominator is not None else ""
-    if kpi.unit == "share":
-        return f"{dutch(kpi.value * 100, 1)} %", f"{_amount(kpi.numerator)} van {_amount(kpi.denominator)}"
-    if kpi.unit == "eur":
-        over = f"{euros(kpi.numerator)} ÷ {dutch(kpi.denominator)}" if kpi.denominator is not None else ""
-        return euros(kpi.value), over
-    if kpi.denominator is not None:
-        return dutch(kpi.value, 1), f"{dutch(kpi.numerator)} ÷ {dutch(kpi.denominator)}"
-    return dutch(kpi.value), ""
-
-
-def _amount(number: Decimal) -> str:
-    return dutch(number) if number == number.to_integral_value() else dutch(number, 2)
-
-
-def dutch(number: Decimal | int, decimals: int = 0) -> str:
-    """`1.849` and `68,8`: the thousands with a point, the decimals behind a comma."""
-    return f"{number:,.{decimals}f}".translate(str.maketrans(",.", ".,"))
-
-
-def euros(number: Decimal) -> str:
-    return f"€ {dutch(number, 2)}"
-
-
-def share_of(count: int, whole: int) -> str:
-    """`12,2 % (225 van 1.849)`; never a share without its counts."""
-    return f"{dutch(Decimal(100 * count) / whole, 1)} % ({dutch(count)} van {dutch(whole)})" if whole else "–"
-
-
-def ratio_of(count: int, whole: int) -> str:
-    return f"{dutch(Decimal(count) / whole, 1)} ({dutch(count)} ÷ {dutch(whole)})" if whole else "–"
-
-
-def _groups(figures: Figures) -> list[tuple[str, str, str]]:
-    total = sum(result.records for result in figures.results)
-    return [
-        (
-            label,
-            dutch(count := sum(result.records for result in figures.results if result.result_group == group)),
-            f"{dutch(Decimal(count * 100) / total, 1)} %" if total else "–",
-        )
-        for group, label in GROUPS.items()
+        Cell(part, order, reached / made, counts(reached, made))
+        for part in dict.fromkeys(part for part, _ in cells)
+        for order in columns
+        if (part, order) in cells
+        for reached, made in (cells[part, order],)
+        if made >= FEWEST_IN_A_CELL
     ]
 
 
-def _remarks(figures: Figures) -> list[str]:
-    """Where a number may not be compared."""
-    remarks = [
-        "Percentages met een verschillende noemer zijn niet te vergelijken: hulp aanvaard van de gesprokenen is altijd "
-        "hoger dan hulp aanvaard van alle records.",
-        "Signalen, meldingen, personen en belrecords zijn verschillende eenheden: één adres met drie signalen is één "
-        "melding en kan twee belrecords hebben.",
-    ]
-    spoken, waiting = figures.kpis.get("records_spoken"), figures.kpis.get("records_without_outcome")
-    if spoken and spoken.denominator is not None and spoken.denominator < 100:
-        remarks.append("Minder dan honderd records met een resultaat: een enkel gesprek verschuift de percentages.")
-    if waiting and waiting.numerator:
-        remarks.append(
-            f"{dutch(waiting.numerator)} belrecords hebben nog geen resultaat en tellen in de percentages niet mee."
-        )
-    if figures.is_example_rate:
-        remarks.append("Het tarief is een voorbeeld: het echte tarief van Certin is niet openbaar.")
-    return remarks
+def _baseline(figures: Figures) -> tuple[float, float, str] | None:
+    for line in figures.references:
+        if line.kind == "baseline" and line.kpi == "help_accepted_of_all":
+            low, high = line.low_value, line.high_value
+            return float(low), float(high), f"vóór de pilot: {dutch(low)} tot {dutch(high)} per maand"
+    return None
