@@ -82,6 +82,7 @@ class Partner:
     signals_without_phone: int
     deliveries_late: int
     is_missing_on_deadline: bool
+    quality_score: Decimal | None
 
 
 @dataclass(frozen=True)
@@ -284,7 +285,8 @@ _PARTNERS = """
 select
     coalesce(partners.partner_name, quality.partner) as partner_name, quality.sector, quality.rows_delivered,
     quality.rows_loaded, quality.rows_quarantined, quality.rows_duplicate, quality.signals, quality.signals_usable,
-    quality.signals_picked_up, quality.signals_without_phone, quality.deliveries_late, quality.is_missing_on_deadline
+    quality.signals_picked_up, quality.signals_without_phone, quality.deliveries_late, quality.is_missing_on_deadline,
+    quality.quality_score
 from marts.kpi_partner_quality_monthly as quality
 left join marts.dim_partner as partners on partners.partner = quality.partner
 where quality.signal_month = %(month)s order by quality.partner

@@ -195,7 +195,7 @@ def render_report(month: Month) -> str:
         loader=FileSystemLoader(TEMPLATE_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"nl": dutch, "eur": euros, "share": share_of, "ratio": ratio_of}
+    environment.filters |= {"nl": dutch, "eur": euros, "share": share_of, "ratio": ratio_of, "score": _score}
     return environment.get_template("monthly_report.html.j2").render(
         month_name=month_name(month),
         before_name=month_name(month.previous) if figures.before else None,
@@ -231,7 +231,8 @@ def _in_short(figures: Figures, month: Month) -> list[str]:
     partners = [partner for partner in figures.partners if partner.rows_delivered]
     if "signals_received" in kpis and "cases_opened" in kpis:
         said.append(
-            f"In {month_name(month)} meldden {_number(len(partners), 'partner', 'partners')} samen "
+            f"In {month_name(month)} {'meldde' if len(partners) == 1 else 'meldden'} "
+            f"{_number(len(partners), 'partner', 'partners')} {'' if len(partners) == 1 else 'samen '}"
             f"{amount(kpis['signals_received'].numerator or Decimal(0))} signalen. Daaruit kwamen "
             f"{amount(kpis['cases_opened'].numerator or Decimal(0))} meldingen voort, één per adres."
         )
@@ -255,6 +256,10 @@ def _in_short(figures: Figures, month: Month) -> list[str]:
             "reden uitgezonderd."
         )
     return said
+
+
+def _score(score: Decimal | None) -> str:
+    return dutch(score, 0) if score is not None else "–"
 
 
 def _number(count: int, one: str, more: str) -> str:
@@ -423,7 +428,8 @@ def _charts(figures: Figures) -> dict[str, str]:
     acceptance = [row for row in figures.acceptance if row.value is not None]
     # months that were counted otherwise are no part of a line
     counted_alike = [
-        point for point in figures.trend
+        point
+        for point in figures.trend
         if point.kpi in figures.kpis and point.definition_version == figures.kpis[point.kpi].definition_version
     ]
     trend = [
