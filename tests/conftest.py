@@ -12,7 +12,10 @@ import psycopg
 import pytest
 
 from include.local.instance import WAREHOUSE_DATABASE, Instance
+from include.reporting.paper import chromium
 
+#: pages are looked at in the machine's own Chromium; the end of the run says so when there is none
+collect_ignore = [] if chromium() else ["browser"]
 _numbers = itertools.count(1)
 
 
@@ -25,6 +28,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first: one worker runs months through Airflow while the other does the rest."""
     items.sort(key=lambda item: item.get_closest_marker("airflow") is None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if collect_ignore:
+        terminalreporter.write_line(
+            "tests/browser is left out: no Chromium here (install one, or name it in VS_CHROMIUM)"
+        )
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

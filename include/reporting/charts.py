@@ -1,8 +1,8 @@
 """Charts as inline SVG: Dutch numbers, no scripts, no requests, the same bytes for the same counts.
 
-Rule: colour says one thing in the whole report (a group of results, or a unit that is counted) and is never the only way
-to tell things apart: every bar, cell and line carries its own text. The palette is that of Okabe and Ito, which people
-with any kind of colour blindness can tell apart.
+Rule: colour says one thing in the whole report (a group of results, or a unit that is counted) and is never the only
+way to tell things apart: every bar, cell and line carries its own text. The palette is that of Okabe and Ito, which
+people with any kind of colour blindness can tell apart.
 How to change: a chart is one function that takes rows and gives SVG; its look is in `_CONFIG`.
 """
 
@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from include.reporting.dutch import percent
+
 if TYPE_CHECKING:
     import altair as alt
 
@@ -22,6 +24,8 @@ BLUE, GREEN, ORANGE, PURPLE, GREY = "#0072b2", "#009e73", "#d55e00", "#8a5a94", 
 WIDTH = 860
 LABELS = 270
 BAR_STEP = 27
+#: how wide a letter of a text may turn out; the reader's fonts are not those the chart is measured with
+LETTER = 7.2
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,12 @@ class Interval:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a table that is coloured by its share."""
+    """One cell of a table that is coloured by its share, with that share and its counts in words."""
 
     row: str
     column: str
     share: float
+    percent: str
     said: str
 
 
@@ -69,7 +74,7 @@ def bars(rows: Sequence[Bar], colours: Mapping[str, str], about: str) -> str:
     alt = _altair()
     # room at the right for the longest text behind the longest bar
     longest = max([row.count for row in rows] + [1])
-    room = max(len(row.said) for row in rows) * 6.6
+    room = max(len(row.said) for row in rows) * LETTER
     across = longest * (WIDTH - LABELS) / max(WIDTH - LABELS - room, 120)
     base = _chart(rows).encode(
         y=alt.Y("label:N", sort=None, axis=_labels(), scale=alt.Scale(paddingInner=0.28)),
@@ -81,16 +86,18 @@ def bars(rows: Sequence[Bar], colours: Mapping[str, str], about: str) -> str:
 
 
 def intervals(rows: Sequence[Interval], colour: str, about: str) -> str:
-    """Shares as points on the line they may lie on."""
+    """Shares as points on the line they may lie on, each with its own text behind it."""
     alt = _altair()
-    most = min(1.0, max(row.upper for row in rows) * 1.15)
-    base = _chart(rows).encode(y=alt.Y("label:N", sort=None, axis=_labels()))
+    labels = max(len(row.label) for row in rows) * LETTER + 20
+    across = WIDTH - labels
+    most = max(row.upper / (1 - min(len(row.said) * LETTER + 20, across * 0.6) / across) for row in rows)
+    base = _chart(rows).encode(y=alt.Y("label:N", sort=None, axis=_labels(labels)))
     line = base.mark_rule(strokeWidth=7, opacity=0.28, color=colour, strokeCap="round").encode(
         x=alt.X("lower:Q", scale=alt.Scale(domain=[0, most], nice=False), axis=_percent_axis()), x2="upper:Q"
     )
     point = base.mark_point(filled=True, size=95, color=colour, opacity=1).encode(x="value:Q")
-    text = base.mark_text(align="left", dy=-15, dx=-4, color=INK, fontWeight=600).encode(x="value:Q", text="said:N")
-    return _svg((line + point + text).properties(width=WIDTH - LABELS - 110, height={"step": 52}), about)
+    text = base.mark_text(align="left", dx=12, color=INK).encode(x="upper:Q", text="said:N")
+    return _svg((line + point + text).properties(width=across, height={"step": 38}), about)
 
 
 def heat(rows: Sequence[Cell], colour: str, about: str, column_title: str) -> str:
@@ -107,7 +114,7 @@ def heat(rows: Sequence[Cell], colour: str, about: str, column_title: str) -> st
     )
     dark = alt.datum.share > most * 0.6
     text = base.mark_text(fontWeight=600, dy=-7, fontSize=13).encode(
-        text=alt.Text("share:Q", format=".0%"), color=alt.condition(dark, alt.value("#ffffff"), alt.value(INK))
+        text="percent:N", color=alt.condition(dark, alt.value("#ffffff"), alt.value(INK))
     )
     counts = base.mark_text(dy=9, fontSize=10.5).encode(
         text="said:N", color=alt.condition(dark, alt.value("#ffffff"), alt.value(MUTED))
@@ -162,8 +169,8 @@ def columns_against(
         usual = alt.Data(values=[{"low": low, "high": high, "says": says}])
         layers.append(alt.Chart(usual).mark_rect(color="#e69f00", opacity=0.22).encode(
             y=alt.Y("low:Q", scale=alt.Scale(domain=[0, most])), y2="high:Q"))  # fmt: skip
-        layers.append(alt.Chart(usual).mark_text(align="right", baseline="bottom", dy=-3, dx=-4, color="#8a5a00").encode(
-            x=alt.value(WIDTH - 50), y=alt.Y("high:Q"), text="says:N"))  # fmt: skip
+        named = alt.Chart(usual).mark_text(align="right", baseline="bottom", dy=-3, dx=-4, color="#8a5a00")
+        layers.append(named.encode(x=alt.value(WIDTH - 50), y=alt.Y("high:Q"), text="says:N"))
     layers.append(alt.Chart(data).mark_bar(color=colour, width=_column_width(len(rows))).encode(x=x, y=y))
     layers.append(alt.Chart(data).mark_text(dy=-8, color=INK, fontWeight=600).encode(
         x=x, y="count:Q", text=alt.Text("count:Q", format=",d")))  # fmt: skip
@@ -183,7 +190,7 @@ def lines(rows: Sequence[Point], colours: Mapping[str, str], about: str) -> str:
     )  # fmt: skip
     drawn = base.mark_line(strokeWidth=2.5) + base.mark_point(filled=True, size=55, opacity=1)
     last = [
-        vars(found[-1]) | {"named": f"{found[-1].kind} {_percent(found[-1].value)}"}
+        vars(found[-1]) | {"named": f"{found[-1].kind} {percent(found[-1].value)}"}
         for kind in colours
         if (found := [row for row in rows if row.kind == kind])
     ]
@@ -208,11 +215,7 @@ def _column_width(columns: int) -> float:
     return min(64.0, (WIDTH - 50) / columns * 0.6)
 
 
-def _percent(share: float) -> str:
-    return f"{share * 100:.1f} %".replace(".", ",")
-
-
-# -- what all charts share ----------------------------------------------------------------------------------------------
+# -- what all charts share ---------------------------------------------------------------------------------------------
 
 
 def _altair() -> Any:
@@ -227,15 +230,16 @@ def _chart(rows: Sequence[Any]) -> alt.Chart:
     return alt.Chart(alt.Data(values=[vars(row) for row in rows]))
 
 
-def _labels(width: int = LABELS) -> alt.Axis:
-    # a fixed width: the reader's fonts differ from those the chart is measured with
+def _labels(width: float = LABELS) -> alt.Axis:
     return _altair().Axis(
         title=None, labelLimit=width - 10, minExtent=width, maxExtent=width, domain=False, ticks=False, labelPadding=10
     )
 
 
 def _percent_axis() -> alt.Axis:
-    return _altair().Axis(title=None, format=".0%", tickCount=5, domain=False, ticks=False, labelPadding=6)
+    # written as in the text, and nothing above the whole
+    says = "datum.value > 1 ? '' : format(datum.value * 100, '.1~f') + '\u00a0%'"
+    return _altair().Axis(title=None, labelExpr=says, tickCount=5, domain=False, ticks=False, labelPadding=6)
 
 
 def _colour(colours: Mapping[str, str]) -> alt.Color:

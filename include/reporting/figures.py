@@ -169,7 +169,7 @@ class Definition:
 
     kpi: str
     label_nl: str
-    formula: str
+    formula_nl: str
     definition_version: str
 
 
@@ -341,7 +341,7 @@ order by signal_month, array_position(%(kpis)s, kpi)
 """
 
 _DEFINITIONS = """
-select defined.kpi, defined.label_nl, defined.formula, defined.definition_version
+select defined.kpi, defined.label_nl, defined.formula_nl, defined.definition_version
 from marts.dim_kpi as defined
 where exists (
     select 1 from marts.kpi_monthly as kpis

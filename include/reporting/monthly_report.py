@@ -2,8 +2,8 @@
 
 One self-contained page without scripts or outside requests. It reads `marts` only, as `bi_reader`, so it cannot hold
 personal data; it carries no time of making, so it is the same to the byte while nothing changed, and a PDF is printed
-only when the page is another. Every share stands beside the counts it is made of: 12.2 % of those spoken and 8.4 % of all
-are the same 225 people.
+only when the page is another. Every share stands beside the counts it is made of: 12.2 % of those spoken and 8.4 % of
+all are the same 225 people.
 How to change: what is said stands in monthly_report.html.j2, which numbers a section lists in SECTIONS below, where a
 number may not be compared in remarks.py.
 """
@@ -38,52 +38,26 @@ from include.settings import Settings
 TEMPLATE_FOLDER = Path(__file__).parent
 FILE_NAME = "rapportage.html"
 
-#: section → (KPI, what it says in Dutch)
-SECTIONS: Mapping[str, Sequence[tuple[str, str]]] = {
+#: section → its KPIs; their names are those of dim_kpi, the same as in the definitions at the end
+SECTIONS: Mapping[str, Sequence[str]] = {
     "received": (
-        ("signals_received", "Signalen ontvangen"),
-        ("signals_loaded", "Signalen geladen"),
-        ("signals_quarantined", "Signalen apart gezet (quarantaine)"),
-        ("signals_picked_up", "Signalen opgepakt"),
-        ("cases_opened", "Meldingen geopend"),
-        ("cases_multiple", "Meldingen met meer signalen op het adres"),
-        ("cases_consecutive", "Meldingen met een signaal in de zes maanden ervoor"),
+        "signals_received", "signals_loaded", "signals_quarantined", "signals_picked_up", "cases_opened",
+        "cases_multiple", "cases_consecutive",
     ),
     "reached": (
-        ("persons_callable_without_enrichment", "Personen met een eigen bruikbaar nummer"),
-        ("enrichment_hits", "Opgezochte nummers die zijn gevonden"),
-        ("call_records_delivered", "Belrecords aangeleverd aan Certin"),
-        ("records_without_outcome", "Belrecords nog zonder resultaat"),
-        ("records_spoken", "Gesproken"),
-        ("records_not_reached", "Niet bereikt"),
+        "persons_callable_without_enrichment", "enrichment_hits", "call_records_delivered", "records_without_outcome",
+        "records_spoken", "records_not_reached",
     ),
     "called": (
-        ("attempts_per_record", "Belpogingen per record"),
-        ("records_under_seven_attempts", "Niet bereikt na minder dan zeven pogingen"),
-        ("attempts_outside_hours", "Pogingen buiten de beltijden"),
-        ("inbound_callbacks", "Inwoners die terugbelden"),
+        "attempts_per_record", "records_under_seven_attempts", "attempts_outside_hours", "inbound_callbacks",
     ),
-    "closed": (
-        ("cases_direct_over_threshold", "Direct naar Kwadraad: boven het drempelbedrag"),
-        ("cases_recurring_after_refusal", "Direct naar Kwadraad: opnieuw na eerdere weigering"),
-        ("cases_closed", "Meldingen afgesloten aan het eind van de maand"),
-    ),
-    "paid": (
-        ("cost_eur", "Kosten van de maand"),
-        ("cost_per_callable_record_eur", "Kosten per aangeleverd record"),
-        ("cost_per_spoken_eur", "Kosten per gesproken inwoner"),
-        ("cost_per_accepted_eur", "Kosten per inwoner die hulp aanvaardde"),
-        ("budget_used", "Deel van het budget dat is gebruikt"),
-    ),
-}
+    "closed": ("cases_direct_over_threshold", "cases_recurring_after_refusal", "cases_closed"),
+    # what is used of the budget stands under these, with its bar
+    "paid": ("cost_eur", "cost_per_callable_record_eur", "cost_per_spoken_eur", "cost_per_accepted_eur"),
+}  # fmt: skip
 
 #: the large numbers at the top
-HEADLINES = (
-    ("signals_picked_up", "Signalen opgepakt"),
-    ("records_spoken", "Gesproken"),
-    ("help_accepted_of_spoken", "Hulp aanvaard, van de gesprokenen"),
-    ("cases_closed", "Meldingen afgesloten"),
-)
+HEADLINES = ("signals_picked_up", "records_spoken", "help_accepted_of_spoken", "cases_closed")
 
 #: (part of which KPI, what it counts, its unit, the step it is a share of)
 FUNNEL = (
@@ -105,11 +79,12 @@ GROUP_COLOURS = dict(zip(GROUPS.values(), (charts.GREEN, charts.BLUE, charts.GRE
 TREND_COLOURS = {"Gesproken": charts.BLUE, "Hulp aanvaard": charts.GREEN, "Afgesloten": charts.ORANGE}
 TREND = {"records_spoken": "Gesproken", "help_accepted_of_spoken": "Hulp aanvaard", "cases_closed": "Afgesloten"}
 OUTCOMES = {
-    "help_accepted": "Na hulp", "refused_help": "Na weigering", "not_reached": "Niet bereikt", "other": "Andere uitkomst",
-}  # fmt: skip
-OUTCOME_COLOURS = dict(
-    zip(OUTCOMES.values(), (charts.GREEN, charts.BLUE, charts.GREY, charts.PURPLE), strict=True)
-)  # fmt: skip
+    "help_accepted": "Na hulp",
+    "refused_help": "Na weigering",
+    "not_reached": "Niet bereikt",
+    "other": "Andere uitkomst",
+}
+OUTCOME_COLOURS = dict(zip(OUTCOMES.values(), (charts.GREEN, charts.BLUE, charts.GREY, charts.PURPLE), strict=True))
 MOST_ATTEMPTS_SHOWN = 8
 PARTS = ("sector", "arrears_band")
 #: under this many attempts a share of a cell is chance
@@ -242,20 +217,26 @@ def _in_short(figures: Figures, month: Month) -> list[str]:
             f"Van de {dutch(spoken.denominator)} belrecords met een resultaat is met {dutch(spoken.numerator or 0)} "
             f"inwoners gesproken ({percent(spoken.value or 0)})."
         )
-    if accepted and accepted.denominator:
+    of_all = kpis.get("help_accepted_of_all")
+    if accepted and accepted.denominator and of_all and of_all.denominator:
         said.append(
-            f"Van hen aanvaardden er {dutch(accepted.numerator or 0)} hulp: {percent(accepted.value or 0)} van wie "
-            f"gesproken is, {percent((accepted.numerator or 0) / spoken.denominator) if spoken and spoken.denominator else '–'} van "
-            "alle records met een resultaat."
+            f"Van hen {'aanvaardde' if accepted.numerator == 1 else 'aanvaardden'} er {dutch(accepted.numerator or 0)} "
+            f"hulp: {percent(accepted.value or 0)} van wie gesproken is, {percent(of_all.value or 0)} van alle records "
+            "met een resultaat."
         )
     if figures.accounting:
         books = figures.accounting
         said.append(
-            f"Aan het eind van de maand zijn {dutch(books['cases_closed'])} van de {dutch(books['cases_opened'])} "
-            f"meldingen afgesloten; {dutch(books['cases_open'])} staan open en {dutch(books['cases_excluded'])} zijn met "
-            "reden uitgezonderd."
+            f"Aan het eind van de maand {_is(books['cases_closed'])} {dutch(books['cases_closed'])} van de "
+            f"{dutch(books['cases_opened'])} meldingen afgesloten; {dutch(books['cases_open'])} "
+            f"{'staat' if books['cases_open'] == 1 else 'staan'} open en {dutch(books['cases_excluded'])} "
+            f"{_is(books['cases_excluded'])} met reden uitgezonderd."
         )
     return said
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "zijn"
 
 
 def _score(score: Decimal | None) -> str:
@@ -267,17 +248,18 @@ def _number(count: int, one: str, more: str) -> str:
     return f"{words[count] if count < len(words) else dutch(count)} {one if count == 1 else more}"
 
 
-def _lines(figures: Figures, wanted: Sequence[tuple[str, str]]) -> list[Line]:
+def _lines(figures: Figures, wanted: Sequence[str]) -> list[Line]:
+    labels = {defined.kpi: defined.label_nl for defined in figures.definitions}
     return [
-        Line(label, *_said(figures.kpis[kpi]), _beside(figures.kpis[kpi], figures.before.get(kpi)))
-        for kpi, label in wanted
+        Line(labels[kpi], *_said(figures.kpis[kpi]), _beside(figures.kpis[kpi], figures.before.get(kpi)))
+        for kpi in wanted
         if kpi in figures.kpis
     ]
 
 
 def _said(kpi: Kpi) -> tuple[str, str]:
     if kpi.value is None:
-        return "–", "niet te berekenen: de noemer is 0" if kpi.denominator is not None else ""
+        return "–", "de noemer is 0" if kpi.denominator is not None else ""
     numerator = kpi.numerator or Decimal(0)
     if kpi.unit == "share":
         return percent(kpi.value), counts(numerator, kpi.denominator or 0)
@@ -517,7 +499,7 @@ def _reach(figures: Figures) -> list[Cell]:
         cell[1] += row.denominator
     columns = sorted({order for _, order in cells})
     return [
-        Cell(part, order, reached / made, counts(reached, made))
+        Cell(part, order, reached / made, percent(Decimal(reached) / made, 0), counts(reached, made))
         for part in dict.fromkeys(part for part, _ in cells)
         for order in columns
         if (part, order) in cells

@@ -1,8 +1,8 @@
 """The monthly report on paper: `rapportage.pdf` beside the page, printed by the machine's own Chromium.
 
-Rule: the page is the report, the PDF is a print of it and never a condition: without a Chromium, or when printing fails,
-the month goes on and the reader is told. A page that did not change is not printed again, so its PDF stays the same too
-(a PDF carries the time it was made).
+Rule: the page is the report, the PDF is a print of it and never a condition: without a Chromium, or when printing
+fails, the month goes on and the reader is told. The same page is the same PDF to the byte, from the same Chromium: the
+time of printing is taken out. Another Chromium prints other bytes, so a page that did not change is not printed again.
 How to change: how it looks on paper stands in the page (`@page`, `@media print`); which browser, in VS_CHROMIUM.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,7 @@ FLAGS = (
     "--disable-extensions", "--no-first-run", "--no-default-browser-check", "--disable-dev-shm-usage",
 )  # fmt: skip
 SECONDS = 90
+TIME_OF_PRINTING = re.compile(rb"/(?:CreationDate|ModDate) \(D:[0-9+\-Z']+\)")
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,10 @@ def print_report(page: Path) -> Printed:
     browser = chromium()
     if browser is None:
         return Printed(
-            None, "no PDF: there is no Chromium on this machine (install one, or name it in VS_CHROMIUM); the page prints "
-            "from any browser",
-        )  # fmt: skip
+            None,
+            "no PDF: there is no Chromium on this machine (install one, or name it in VS_CHROMIUM); "
+            "the page prints from any browser",
+        )
     failure = _print(browser, page, paper)
     if failure:
         log.warning("%s was not printed: %s", page.name, failure)
@@ -88,9 +91,14 @@ def _print(browser: str, page: Path, paper: Path) -> str | None:
             return f"Chromium ended with code {code} and made no PDF"
         # beside the page and then in place: nobody opens half a PDF
         beside = paper.with_suffix(".pdf.tmp")
-        shutil.copyfile(draft, beside)
+        beside.write_bytes(_without_time(draft.read_bytes()))
         os.replace(beside, paper)
     return None
+
+
+def _without_time(pdf: bytes) -> bytes:
+    """Blanks where it says when it was made; not a byte shorter, as a PDF finds its parts by counting bytes."""
+    return TIME_OF_PRINTING.sub(lambda found: b" " * len(found[0]), pdf)
 
 
 def _stop_session(leader: int) -> None:

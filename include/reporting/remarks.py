@@ -50,8 +50,8 @@ def _scripts(figures: Figures, month: Month) -> Iterator[str]:
     scripts = {script.script_version for script in figures.calling}
     if scripts and figures.calling_before and scripts != set(figures.calling_before):
         yield (
-            f"Certin belt in {month_name(month)} met een ander script dan in {month_name(month.previous)}: een verschil in "
-            "bereik of hulpaanvaarding kan daardoor komen."
+            f"Certin belt in {month_name(month)} met een ander script dan in {month_name(month.previous)}: een "
+            "verschil in bereik of hulpaanvaarding kan daardoor komen."
         )
 
 
@@ -75,8 +75,8 @@ def _few(figures: Figures, month: Month) -> Iterator[str]:
     if accepted and accepted.is_small and accepted.lower_bound is not None and accepted.upper_bound is not None:
         yield (
             f"Minder dan honderd gesprekken: bij hetzelfde gedrag van inwoners had hulpaanvaarding ook "
-            f"{percent(accepted.lower_bound, 0)} of {percent(accepted.upper_bound, 0)} kunnen zijn (interval van 95 procent). "
-            "Een verschil met een andere maand binnen die grenzen zegt niets."
+            f"{percent(accepted.lower_bound, 0)} of {percent(accepted.upper_bound, 0)} kunnen zijn (interval van "
+            "95 procent). Een verschil met een andere maand binnen die grenzen zegt niets."
         )
     elif any(kpi.is_small for kpi in figures.kpis.values()):
         yield "Bij een noemer onder de honderd staat het interval van 95 procent; een verschil daarbinnen zegt niets."
@@ -90,8 +90,8 @@ def _costs(figures: Figures, month: Month) -> Iterator[str]:
 def _effects(figures: Figures, month: Month) -> Iterator[str]:
     if figures.resignals:
         yield (
-            "Opnieuw gemeld is geen oorzaak en gevolg: wie hulp aanvaardt, verschilt in meer dan de hulp van wie weigert "
-            "of niet te bereiken is. Alleen uitkomsten waarvan de dagen voorbij zijn tellen mee."
+            "Opnieuw gemeld is geen oorzaak en gevolg: wie hulp aanvaardt, verschilt in meer dan de hulp van wie "
+            "weigert of niet te bereiken is. Alleen uitkomsten waarvan de dagen voorbij zijn tellen mee."
         )
 
 

@@ -11,6 +11,7 @@ select
     numerator || coalesce(' ÷ ' || denominator, '') as formula,
     numerator as numerator_says,
     denominator as denominator_says,
+    numerator_nl || coalesce(' ÷ ' || denominator_nl, '') as formula_nl,
     is_proportion,
     segments as segment_kinds,
     source,
