@@ -164,17 +164,19 @@ def columns_against(
     x = alt.X("x:N", sort=names, axis=alt.Axis(title=None, labelAngle=0, ticks=False, domainColor=GREY))
     data = alt.Data(values=[{"x": name, "count": count} for name, count in rows])
     layers: list[Any] = []
+    # beside the columns, so that none stands before the words
+    across = WIDTH - 50 - (max(map(len, band[2].split("\n"))) * LETTER + 10 if band else 0)
     if band:
         low, high, says = band
         usual = alt.Data(values=[{"low": low, "high": high, "says": says}])
         layers.append(alt.Chart(usual).mark_rect(color="#e69f00", opacity=0.22).encode(
             y=alt.Y("low:Q", scale=alt.Scale(domain=[0, most])), y2="high:Q"))  # fmt: skip
-        named = alt.Chart(usual).mark_text(align="right", baseline="bottom", dy=-3, dx=-4, color="#8a5a00")
-        layers.append(named.encode(x=alt.value(WIDTH - 50), y=alt.Y("high:Q"), text="says:N"))
-    layers.append(alt.Chart(data).mark_bar(color=colour, width=_column_width(len(rows))).encode(x=x, y=y))
+        named = alt.Chart(usual).mark_text(align="left", baseline="bottom", dx=8, lineBreak="\n", color="#8a5a00")
+        layers.append(named.encode(x=alt.value(across), y=alt.Y("low:Q"), text="says:N"))
+    layers.append(alt.Chart(data).mark_bar(color=colour, width=min(64, across / len(rows) * 0.6)).encode(x=x, y=y))
     layers.append(alt.Chart(data).mark_text(dy=-8, color=INK, fontWeight=600).encode(
         x=x, y="count:Q", text=alt.Text("count:Q", format=",d")))  # fmt: skip
-    return _svg(alt.layer(*layers).properties(width=WIDTH - 50, height=170), about)
+    return _svg(alt.layer(*layers).properties(width=across, height=170), about)
 
 
 def lines(rows: Sequence[Point], colours: Mapping[str, str], about: str) -> str:
@@ -200,7 +202,10 @@ def lines(rows: Sequence[Point], colours: Mapping[str, str], about: str) -> str:
         .mark_text(align="left", dx=10, fontWeight=600)
         .encode(x=alt.X("at:N", sort=order), y="beside:Q", text="named:N", color=_colour(colours))
     )
-    return _svg((drawn + named).properties(width=WIDTH - 290, height=210), about)
+    room = max(len(name["named"]) for name in last) * LETTER * 1.1
+    # a name begins at its point, which lies a part of a step from the edge
+    across = WIDTH - 50 - room
+    return _svg((drawn + named).properties(width=across + min(room, across / len(order) / 4), height=210), about)
 
 
 def _set_apart(names: list[dict[str, Any]], top: float) -> None:
@@ -209,10 +214,6 @@ def _set_apart(names: list[dict[str, Any]], top: float) -> None:
     for name in sorted(names, key=lambda name: name["value"]):
         name["beside"] = lowest = max(name["value"], lowest)
         lowest += height
-
-
-def _column_width(columns: int) -> float:
-    return min(64.0, (WIDTH - 50) / columns * 0.6)
 
 
 # -- what all charts share ---------------------------------------------------------------------------------------------

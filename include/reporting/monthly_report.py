@@ -512,5 +512,5 @@ def _baseline(figures: Figures) -> tuple[float, float, str] | None:
     for line in figures.references:
         if line.kind == "baseline" and line.kpi == "help_accepted_of_all":
             low, high = line.low_value, line.high_value
-            return float(low), float(high), f"vóór de pilot: {dutch(low)} tot {dutch(high)} per maand"
+            return float(low), float(high), f"vóór de pilot\n{dutch(low)} tot {dutch(high)}"
     return None

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
@@ -16,6 +17,7 @@ import pytest
 
 from include.local.instance import Instance
 from include.months import Month
+from include.reporting.monthly_report import render_report
 from include.settings import DBT_PROJECT_FOLDER, Role
 from include.warehouse.connection import connect
 from include.warehouse.dbt import build_stage
@@ -179,6 +181,22 @@ def test_the_same_225_over_every_denominator(pilot: psycopg.Connection) -> None:
         ("spoken", 225, 1849, "12.2", "10.8", "13.7"),
         ("eligible", 225, 1116, "20.2", "17.9", "22.6"),
     ]
+
+
+def test_the_report_says_it_with_denominators_and_says_it_again(pilot: psycopg.Connection) -> None:
+    page = render_report(MONTH)
+    text = " ".join(re.sub(r"<[^>]+>", " ", page).replace("\u00a0", " ").split())
+
+    for line in (
+        "Gesproken 68,8 % 1.849 van 2.689",
+        "Niet bereikt 31,2 % 840 van 2.689",
+        "Hulp aanvaard van wie gesproken is 12,2 % 225 van 1.849 tussen 10,8 % en 13,7 %",
+        "Hulp aanvaard van alle records met een resultaat 8,4 % 225 van 2.689 tussen 7,4 % en 9,5 %",
+        "Gesproken, geen hulp 1.624 60,4 %",
+        "belrecords waarbij hulp is aanvaard ÷ belrecords waarbij is gesproken",
+    ):
+        assert line in text, line
+    assert render_report(MONTH) == page
 
 
 def test_every_record_is_accounted_for(pilot: psycopg.Connection) -> None:
