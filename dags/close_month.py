@@ -85,9 +85,7 @@ def close_month():
         from include.reporting.monthly_report import write_report
         from include.reporting.paper import print_report
 
-        page = write_report(Month.parse(month))
-        print_report(page)
-        return str(page)
+        return str(print_report(write_report(Month.parse(month))).page)
 
     @task
     def deliver_ddas(month: str) -> dict:

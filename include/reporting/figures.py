@@ -236,7 +236,7 @@ class _Asking:
     connection: psycopg.Connection
     month: Month
 
-    def rows(self, kind: type, query: str, **more: Any) -> tuple[Any, ...]:
+    def rows(self, kind: type[Any], query: str, **more: Any) -> tuple[Any, ...]:
         with self.connection.cursor(row_factory=class_row(kind)) as cursor:
             return tuple(cursor.execute(query, {"month": str(self.month)} | more).fetchall())
 

@@ -34,8 +34,9 @@ TIME_OF_PRINTING = re.compile(rb"/(?:CreationDate|ModDate) \(D:[0-9+\-Z']+\)")
 
 @dataclass(frozen=True)
 class Printed:
-    """The PDF, or why there is none."""
+    """A page and its PDF, or why there is none."""
 
+    page: Path
     path: Path | None
     remark: str
 
@@ -52,22 +53,26 @@ def flags() -> list[str]:
 
 
 def print_report(page: Path) -> Printed:
-    """Print `page` beside itself; does nothing when the PDF is of this page already."""
+    """Print `page` beside itself, unless the PDF is of this page already; the log says what came of it."""
+    path, remark = _printed(page)
+    log.log(logging.INFO if path else logging.WARNING, "%s: %s", page, remark)
+    return Printed(page, path, remark)
+
+
+def _printed(page: Path) -> tuple[Path | None, str]:
     paper = page.with_suffix(".pdf")
     if paper.exists() and paper.stat().st_mtime_ns >= page.stat().st_mtime_ns:
-        return Printed(paper, "the page did not change since it was printed")
+        return paper, "the page did not change since it was printed"
+    # the print of an earlier page would say other numbers than the page beside it
+    paper.unlink(missing_ok=True)
     browser = chromium()
     if browser is None:
-        return Printed(
-            None,
+        return None, (
             "no PDF: there is no Chromium on this machine (install one, or name it in VS_CHROMIUM); "
-            "the page prints from any browser",
+            "the page prints from any browser"
         )
     failure = _print(browser, page, paper)
-    if failure:
-        log.warning("%s was not printed: %s", page.name, failure)
-        return Printed(None, f"no PDF: {failure}")
-    return Printed(paper, f"printed by {Path(browser).name}")
+    return (None, f"no PDF: {failure}") if failure else (paper, f"printed by {Path(browser).name}")
 
 
 def _print(browser: str, page: Path, paper: Path) -> str | None:

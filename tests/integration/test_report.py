@@ -211,7 +211,8 @@ def test_a_page_that_did_not_change_keeps_its_time_and_its_print(marts: Path, mo
 
 def test_without_a_browser_there_is_a_page_and_a_remark(marts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = write_report(MONTH)
-    page.with_suffix(".pdf").unlink(missing_ok=True)
+    page.with_suffix(".pdf").write_bytes(b"%PDF of other numbers")
+    os.utime(page.with_suffix(".pdf"), (0, 0))
     monkeypatch.setenv("VS_CHROMIUM", "no-such-browser")
     printed = print_report(page)
     assert (printed.path, page.with_suffix(".pdf").exists()) == (None, False)
