@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 INK, MUTED, LINE, PALE = "#1d2731", "#5b6874", "#e3e8ec", "#eef2f5"
 BLUE, GREEN, ORANGE, PURPLE, GREY = "#0072b2", "#009e73", "#d55e00", "#8a5a94", "#a9b3bc"
+#: grey that can be read as text
+DARK_GREY = "#66737f"
 WIDTH = 860
 LABELS = 270
 BAR_STEP = 27
@@ -117,7 +119,7 @@ def heat(rows: Sequence[Cell], colour: str, about: str, column_title: str) -> st
         text="percent:N", color=alt.condition(dark, alt.value("#ffffff"), alt.value(INK))
     )
     counts = base.mark_text(dy=9, fontSize=10.5).encode(
-        text="said:N", color=alt.condition(dark, alt.value("#ffffff"), alt.value(MUTED))
+        text="said:N", color=alt.condition(dark, alt.value("#ffffff"), alt.value(INK))
     )
     columns = len({row.column for row in rows})
     return _svg((cell + text + counts).properties(width=min(WIDTH - 90, 96 * columns), height={"step": 46}), about)

@@ -84,7 +84,9 @@ OUTCOMES = {
     "not_reached": "Niet bereikt",
     "other": "Andere uitkomst",
 }
-OUTCOME_COLOURS = dict(zip(OUTCOMES.values(), (charts.GREEN, charts.BLUE, charts.GREY, charts.PURPLE), strict=True))
+OUTCOME_COLOURS = dict(
+    zip(OUTCOMES.values(), (charts.GREEN, charts.BLUE, charts.DARK_GREY, charts.PURPLE), strict=True)
+)
 MOST_ATTEMPTS_SHOWN = 8
 PARTS = ("sector", "arrears_band")
 #: under this many attempts a share of a cell is chance

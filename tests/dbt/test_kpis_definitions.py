@@ -5,7 +5,9 @@ public holidays that the law has. Read from dbt's own parse of the project and f
 from __future__ import annotations
 
 import csv
+import inspect
 import json
+import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -14,8 +16,10 @@ from typing import Any
 import holidays
 import pytest
 
+from include.contracts.registry import all_contracts
 from include.contracts.relations import relations
 from include.outbound.ddas import SCHEMA
+from include.reporting import figures
 from include.settings import DBT_PROJECT_FOLDER
 
 #: what interfaces §10 names; further marts may stand beside these
@@ -97,6 +101,41 @@ def test_somebody_is_named_who_uses_it(manifest: Any, schema: str) -> None:
     used = {node for exposure in manifest.exposures.values() for node in exposure.depends_on.nodes}
 
     assert {model.unique_id for model in models(manifest, schema).values()} <= used
+
+
+def test_every_list_that_leaves_has_an_exposure_on_the_models_of_its_contract(manifest: Any) -> None:
+    exposed = {
+        reference: exposure
+        for exposure in manifest.exposures.values()
+        for reference in exposure.config.meta.get("contracts", ())
+    }
+    leaving = {contract.reference for contract in all_contracts() if contract.path.parent.name == "outbound"}
+    models_of = {
+        reference: {
+            model.unique_id
+            for model in models(manifest, "outbound").values()
+            if model.config.meta["contract"] == reference
+        }
+        for reference in leaving
+    }
+
+    assert len(leaving) >= 8
+    assert set(exposed) == leaving
+    assert {reference for reference, found in models_of.items() if not found} == {
+        "certin_call_list_manifest-v1", "partner_receipt-v1",
+    }  # fmt: skip
+    for reference, found in models_of.items():
+        assert found <= set(exposed[reference].depends_on.nodes), reference
+
+
+def test_the_exposure_of_the_report_is_what_the_report_reads(manifest: Any) -> None:
+    (report,) = (exposure for exposure in manifest.exposures.values() if exposure.name == "monthly_report")
+    queries = "\n".join(text for name, text in vars(figures).items() if name.isupper() and isinstance(text, str))
+    queries += inspect.getsource(figures.read_figures)
+    read = set(re.findall(r"\bmarts\.(\w+)", queries))
+
+    assert len(read) > 15
+    assert {models(manifest, "marts")[name].unique_id for name in read} == set(report.depends_on.nodes)
 
 
 def test_facts_and_kpis_are_replaced_by_month(manifest: Any) -> None:
