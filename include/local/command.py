@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from include.local.billing_command import billing
 from include.local.closing_command import register as register_closing
 from include.local.contract_command import app as contract_app
 from include.local.deliveries_command import app as deliveries_app
@@ -40,6 +41,7 @@ app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(escalation_app, name="escalation")
 app.add_typer(person_app, name="person")
 app.add_typer(policy_app, name="policy")
+app.command()(billing)
 app.add_typer(quarantine_app, name="quarantine")
 register_closing(app)
 

@@ -1,5 +1,6 @@
 -- One row per contact attempt, ours (outbound) or the resident's (inbound), with the audit of the call window: weekdays
--- and Saturdays within the hours of the seed call_rules (both ends included), never on Sundays or public holidays.
+-- and Saturdays within the hours of the seed call_rules (both ends included), never on Sundays or public holidays; and
+-- whether the number was one we delivered with the record (unknown when RIS does not write it internationally).
 with attempts as (
     select
         attempts.*,
@@ -46,9 +47,15 @@ select
     -- the window binds the caller; a resident may call back whenever the line is open
     case when audited.direction = 'outbound' then audited.outside_reason end as outside_reason,
     audited.direction = 'outbound' and audited.outside_reason is not null as is_outside_hours,
+    case
+        when audited.direction = 'outbound' and audited.phone like '+%' and routes.phone_1 is not null
+            then audited.phone in (routes.phone_1, coalesce(routes.phone_2, routes.phone_1))
+    end as is_delivered_number,
     call_records.is_withdrawn
 from audited
 inner join {{ ref('stg_call_records') }} as call_records on call_records.call_record_id = audited.call_record_id
+left join {{ ref('int_routes') }} as routes
+    on routes.call_record_id = audited.call_record_id and routes.signal_month = {{ month() }} and routes.route = 'call'
 inner join {{ ref('parts_of_day') }} as parts
     on audited.started_local::time >= parts.from_time and audited.started_local::time < parts.until_time
     and {{ in_force('parts', 'audited.started_local::date') }}

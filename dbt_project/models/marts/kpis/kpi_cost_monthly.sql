@@ -7,9 +7,12 @@ with months as (
 ),
 
 records as (
-    select signal_month, count(*)::integer as records_delivered
+    select
+        signal_month,
+        (count(*) filter (where not is_withdrawn))::integer as records_delivered,
+        (count(*) filter (where is_withdrawn))::integer as records_withdrawn
     from {{ ref('stg_call_records') }}
-    where signal_month <= {{ month() }} and not is_withdrawn
+    where signal_month <= {{ month() }}
     group by signal_month
 ),
 
@@ -17,6 +20,7 @@ priced as (
     select
         months.signal_month,
         coalesce(records.records_delivered, 0) as records_delivered,
+        coalesce(records.records_withdrawn, 0) as records_withdrawn,
         rates.record_eur,
         rates.monthly_fixed_eur,
         case
@@ -73,7 +77,8 @@ select
     budget.budget_eur,
     outcomes.records_spoken,
     outcomes.records_help_accepted,
-    costs.is_example as is_example_rate
+    costs.is_example as is_example_rate,
+    costs.records_withdrawn
 from costs
 cross join spent
 cross join outcomes
