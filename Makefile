@@ -7,9 +7,14 @@ MONTHS ?= 2024-04..2024-06
 TESTS ?= tests
 VENV := .venv
 READY := $(VENV)/installed-from-lock
+# Superset has an environment of its own: it needs a SQLAlchemy that Airflow refuses, and no Python above 3.12
+BI_VENV := .venv-bi
+BI_READY := $(BI_VENV)/installed-from-lock
+BI_PYTHON ?= $(shell for python in $(PYTHON) python3.11 python3.12; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' >/dev/null 2>&1 && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long bench-ingest bench-months lint lock clean
+.PHONY: help setup demo bi test test-bi test-long bench-ingest bench-months lint lock clean
 
 help: ## show this list
 	@echo "make <target>, and then the vs command in $(VENV)/bin (try: $(VENV)/bin/vs --help)"
@@ -28,8 +33,21 @@ $(READY): requirements.lock pyproject.toml
 demo: setup ## three months of a synthetic municipality through the whole platform (MONTHS=2024-04..2024-06)
 	@$(VENV)/bin/vs demo --months $(MONTHS)
 
+bi: setup $(BI_READY) ## the dashboards, in Superset: installed, imported and started (the platform must be up)
+	@$(VENV)/bin/vs bi up
+
+$(BI_READY): bi/requirements.lock | $(READY)
+	@test -n "$(BI_PYTHON)" || { echo "Superset needs Python 3.11 or 3.12; say where one is: make bi BI_PYTHON=/path/to/python3.12"; exit 1; }
+	@echo "Installing Superset into $(BI_VENV) with $(BI_PYTHON)"
+	@rm -rf $(BI_VENV) && $(BI_PYTHON) -m venv $(BI_VENV)
+	@$(VENV)/bin/python include/local/install.py bi/requirements.lock $(BI_VENV)
+	@touch $@
+
 test: setup ## every test, on real PostgreSQL and real Airflow (TESTS=tests/unit for a part)
 	@$(VENV)/bin/python -m pytest $(TESTS) -n 2 --dist loadfile --no-loadscope-reorder -ra --durations=10
+
+test-bi: setup $(BI_READY) ## the dashboards in a real browser: login, filters, numbers, roles (needs Chromium: apt install chromium)
+	@$(VENV)/bin/python -m pytest tests -m bi -ra --durations=5
 
 test-long: setup ## five thousand spoiled deliveries instead of five hundred (VS_FUZZ_SEED=… repeats a run)
 	@$(VENV)/bin/python -m pytest tests -m long -ra -s
@@ -45,6 +63,8 @@ lint: setup ## style, imports, types' obvious mistakes
 
 lock: setup ## compile requirements.in to requirements.lock (hashes, every supported Python, no registry addresses)
 	@$(VENV)/bin/uv pip compile requirements.in -o requirements.lock --universal --python-version 3.11 --generate-hashes \
+		--no-header --quiet
+	@$(VENV)/bin/uv pip compile bi/requirements.in -o bi/requirements.lock --universal --python-version 3.11 --generate-hashes \
 		--no-header --quiet
 
 clean: ## stop the platform and delete it with all its data (VS_HOME); .venv stays

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from include.local.bi_command import app as bi_app
 from include.local.billing_command import billing
 from include.local.closing_command import register as register_closing
 from include.local.contract_command import app as contract_app
@@ -36,6 +37,7 @@ app = typer.Typer(
     help="Early signalling of debts: one platform on this machine. Its state lives in VS_HOME (default: .vs).",
 )  # fmt: skip
 
+app.add_typer(bi_app, name="bi")
 app.add_typer(contract_app, name="contract")
 app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(escalation_app, name="escalation")

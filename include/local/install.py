@@ -1,4 +1,6 @@
-"""Install the locked packages into the environment this runs in: `python include/local/install.py requirements.lock`.
+"""Install locked packages: `python include/local/install.py requirements.lock`, into the environment this runs in.
+
+`python include/local/install.py bi/requirements.lock .venv-bi` fills another environment, which gets no project.
 
 Every package is checked against the hash in the lock, uv itself included. uv does the work because it takes a fraction
 of pip's time; where uv cannot (no wheel of it, a mirror it does not understand) pip installs the same lock. A mirror
@@ -26,7 +28,7 @@ UV_NAMES = {
 
 def main(lock: Path) -> int:
     """Install what `lock` names and the project itself; the exit code is pip's."""
-    if not _uv(lock):
+    if not _uv_of(lock) or not _uv(lock, Path(sys.prefix)):
         print("uv could not install; pip does it now (some minutes)", flush=True)
         code = subprocess.run([*PIP, "install", "-q", "--require-hashes", "-r", str(lock)], check=False).returncode
         if code:
@@ -35,17 +37,31 @@ def main(lock: Path) -> int:
     return subprocess.run(project, check=False).returncode
 
 
-def _uv(lock: Path) -> bool:
+def fill(lock: Path, environment: Path) -> int:
+    """Install what `lock` names into another environment, with the uv of this one."""
+    if _uv(lock, environment):
+        return 0
+    print("uv could not install; pip does it now (some minutes)", flush=True)
+    pip = (str(environment / "bin" / "python"), *PIP[1:])
+    return subprocess.run([*pip, "install", "-q", "--require-hashes", "-r", str(lock)], check=False).returncode
+
+
+def _uv_of(lock: Path) -> bool:
+    """Install the uv that the lock names; True when it is there."""
     own = lock.with_name(f".{lock.stem}-uv.txt")
     own.write_text(requirement("uv", lock.read_text(encoding="utf-8")), encoding="utf-8")
     try:
-        if subprocess.run([*PIP, "install", "-q", "--require-hashes", "-r", str(own)], check=False).returncode:
-            return False
+        return not subprocess.run([*PIP, "install", "-q", "--require-hashes", "-r", str(own)], check=False).returncode
     finally:
         own.unlink()
+
+
+def _uv(lock: Path, target: Path) -> bool:
     uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--compile-bytecode", "--require-hashes"]
-    environment = os.environ | uv_environment(_pip_configuration()) | {"VIRTUAL_ENV": sys.prefix}
-    return not subprocess.run([*uv, "-r", str(lock)], env=environment, check=False).returncode
+    # uv takes the environment of the Python that started it, whatever VIRTUAL_ENV says
+    command = [*uv, "--python", str(target / "bin" / "python"), "-r", str(lock)]
+    environment = os.environ | uv_environment(_pip_configuration())
+    return not subprocess.run(command, env=environment, check=False).returncode
 
 
 def requirement(name: str, lock: str) -> str:
@@ -72,4 +88,4 @@ def _pip_configuration() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(fill(Path(sys.argv[1]), Path(sys.argv[2])) if len(sys.argv) > 2 else main(Path(sys.argv[1])))

@@ -3,7 +3,7 @@
 Everything an instance owns lies in its folder, so two instances run side by side and deleting the folder deletes all.
 
     instance.json   ports and secrets, readable by the owner only
-    postgres/       warehouse and Airflow metadata          airflow/    AIRFLOW_HOME
+    postgres/       warehouse and metadata of the tools     airflow/    AIRFLOW_HOME
     exchange/       the exchange folders of interfaces §1   reports/    monthly reports
     sandbox/        the synthetic municipality's own state  logs/       one log a service
     dbt/            dbt's target and logs                   run/        process ids
@@ -29,11 +29,13 @@ from include.local.prepare import prepare_databases
 from include.settings import PROJECT_ROOT, Role, Settings
 
 WAREHOUSE_DATABASE = "vroegsignalering"
-PORTS = ("postgres", "airflow", "ris")
+PORTS = ("postgres", "airflow", "ris", "superset")
 SECRETS = (
     "postgres", "airflow_database", "airflow_admin", "airflow_jwt", "airflow_api", "airflow_fernet", "id_key",
-    "bsn_key", "ris_token",
+    "bsn_key", "ris_token", "superset_database", "superset_key", "superset_beheer", "superset_kijker",
 )  # fmt: skip
+# those a person types, or that stand in a URL of a role
+PASSWORDS = frozenset({"superset_beheer", "superset_kijker", *(role.value for role in Role)})
 
 # What the person who starts the platform may decide, as environment of `vs up`.
 CHOICES = (
@@ -68,16 +70,20 @@ class Instance:
         return self.state_file.exists()
 
     def create(self) -> None:
-        """Choose free ports and generate secrets, once."""
+        """Choose free ports and generate secrets, once; an instance of an older version gets what it lacks."""
         for folder in ("exchange", "reports", "sandbox", "logs", "dbt", "run", "airflow"):
             (self.home / folder).mkdir(parents=True, exist_ok=True)
-        if self.exists:
+        kept = json.loads(self.state_file.read_text(encoding="utf-8")) if self.exists else {"ports": {}, "secrets": {}}
+        ports = [name for name in PORTS if name not in kept["ports"]]
+        secret_names = [name for name in (*SECRETS, *(role.value for role in Role)) if name not in kept["secrets"]]
+        if not ports and not secret_names:
             return
         state = {
-            "ports": dict(zip(PORTS, _free_ports(len(PORTS)), strict=True)),
-            "secrets": {name: _new_secret(name) for name in SECRETS} | {role.value: new_password() for role in Role},
+            "ports": kept["ports"] | dict(zip(ports, _free_ports(len(ports)), strict=True)),
+            "secrets": kept["secrets"] | {name: _new_secret(name) for name in secret_names},
         }
         write_private(self.state_file, json.dumps(state, indent=2))
+        self.__dict__.pop("_state", None)
 
     @cached_property
     def _state(self) -> Mapping[str, Mapping[str, str]]:
@@ -179,7 +185,7 @@ def _new_secret(name: str) -> str:
         from cryptography.fernet import Fernet
 
         return Fernet.generate_key().decode()
-    return secrets.token_urlsafe(64)
+    return new_password() if name in PASSWORDS else secrets.token_urlsafe(64)
 
 
 def _free_ports(count: int) -> list[int]:

@@ -21,6 +21,8 @@ from include.warehouse.migrate import migrate
 
 AIRFLOW_DATABASE = "airflow"
 AIRFLOW_OWNER = "airflow"
+SUPERSET_DATABASE = "superset"
+SUPERSET_OWNER = "superset"
 
 
 def prepare_databases(server: str, settings: Settings, airflow_password: str) -> list[str]:
@@ -36,6 +38,13 @@ def prepare_databases(server: str, settings: Settings, airflow_password: str) ->
         _close_to_others(connection)
     with psycopg.connect(f"{server}/{warehouse}") as connection:
         return migrate(connection, settings)
+
+
+def prepare_superset(server: str, password: str) -> None:
+    """Superset's empty database with its owner: it keeps dashboards and users there, and no numbers."""
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        _create_owner(connection, SUPERSET_OWNER, password)
+        create_database(connection, SUPERSET_DATABASE, SUPERSET_OWNER)
 
 
 def _create_owner(connection: psycopg.Connection, role: str, password: str) -> None:

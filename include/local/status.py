@@ -12,6 +12,8 @@ from include.local.instance import Instance
 from include.local.lifecycle import load_environment
 from include.local.sandbox import NAME as SANDBOX
 from include.local.sandbox import LocalSandbox
+from include.local.superset import NAME as SUPERSET
+from include.local.superset import LocalSuperset
 from include.warehouse.alerts import Alert, open_alerts
 
 
@@ -48,6 +50,11 @@ def states_of(instance: Instance) -> list[ServiceState]:
     if instance.has_sandbox:
         serving = LocalSandbox(instance).is_serving() and airflow.processes.is_running(SANDBOX)
         states.append(ServiceState(SANDBOX, "up" if serving else "down", instance.ris_url))
+    superset = LocalSuperset(instance)
+    if superset.was_started:
+        running = superset.processes.is_running(SUPERSET)
+        state = "down" if not running else "healthy" if superset.is_healthy() else "unhealthy"
+        states.append(ServiceState(SUPERSET, state, superset.url))
     return states
 
 
