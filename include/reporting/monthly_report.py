@@ -68,16 +68,16 @@ FUNNEL = (
     ("call_records_delivered", "numerator", "Aangeleverd aan Certin", "belrecords", None),
     ("records_spoken", "denominator", "Met een resultaat", "belrecords", "aangeleverd"),
     ("records_spoken", "numerator", "Gesproken", "belrecords", "met resultaat"),
-    ("help_accepted_of_spoken", "numerator", "Hulp aanvaard", "belrecords", "gesproken"),
+    ("help_accepted_of_spoken", "numerator", "Hulp geaccepteerd", "belrecords", "gesproken"),
 )
 UNIT_COLOURS = {
     "signalen": charts.BLUE, "meldingen": charts.PURPLE, "personen": charts.GREY, "belrecords": charts.ORANGE,
 }  # fmt: skip
 
-GROUPS = {"positive": "Hulp aanvaard", "negative": "Gesproken, geen hulp", "not_reached": "Niet bereikt"}
+GROUPS = {"positive": "Hulp geaccepteerd", "negative": "Gesproken, geen hulp", "not_reached": "Niet bereikt"}
 GROUP_COLOURS = dict(zip(GROUPS.values(), (charts.GREEN, charts.BLUE, charts.GREY), strict=True))
-TREND_COLOURS = {"Gesproken": charts.BLUE, "Hulp aanvaard": charts.GREEN, "Afgesloten": charts.ORANGE}
-TREND = {"records_spoken": "Gesproken", "help_accepted_of_spoken": "Hulp aanvaard", "cases_closed": "Afgesloten"}
+TREND_COLOURS = {"Gesproken": charts.BLUE, "Hulp geaccepteerd": charts.GREEN, "Afgesloten": charts.ORANGE}
+TREND = {"records_spoken": "Gesproken", "help_accepted_of_spoken": "Hulp geaccepteerd", "cases_closed": "Afgesloten"}
 OUTCOMES = {
     "help_accepted": "Na hulp",
     "refused_help": "Na weigering",
@@ -111,7 +111,7 @@ REASONS = {
     "visit": "Huisbezoek: bij Kwadraad",
     "letter": "Brief: bij Kwadraad",
     "no_outcome": "Nog geen resultaat van de beller",
-    "followup_ended": "Hulp aanvaard en opvolging beëindigd",
+    "followup_ended": "Hulp geaccepteerd en opvolging beëindigd",
     "negative_outcome": "Gesproken, geen hulpvraag",
     "not_reached": "Niet bereikt",
     "no_rule_applies": "Geen regel van toepassing",
@@ -222,8 +222,8 @@ def _in_short(figures: Figures, month: Month) -> list[str]:
     of_all = kpis.get("help_accepted_of_all")
     if accepted and accepted.denominator and of_all and of_all.denominator:
         said.append(
-            f"Van hen {'aanvaardde' if accepted.numerator == 1 else 'aanvaardden'} er {dutch(accepted.numerator or 0)} "
-            f"hulp: {percent(accepted.value or 0)} van wie gesproken is, {percent(of_all.value or 0)} van alle records "
+            f"Van hen {'accepteerde' if accepted.numerator == 1 else 'accepteerden'} er "
+            f"{dutch(accepted.numerator or 0)} hulp: {percent(accepted.value or 0)} van wie gesproken is, {percent(of_all.value or 0)} van alle records "
             "met een resultaat."
         )
     if figures.accounting:
@@ -297,7 +297,7 @@ def _groups(figures: Figures) -> list[tuple[str, str, str]]:
 def _acceptance(figures: Figures) -> list[Line]:
     return [
         Line(
-            f"Hulp aanvaard {row.label_nl}",
+            f"Hulp geaccepteerd {row.label_nl}",
             percent(row.value) if row.value is not None else "–",
             counts(row.numerator, row.denominator),
             f"tussen {percent(row.lower_bound)} en {percent(row.upper_bound)}"
@@ -435,10 +435,10 @@ def _charts(figures: Figures) -> dict[str, str]:
                          f"{percent(row.value or 0)}  ({counts(row.numerator, row.denominator)})")
                 for row in acceptance
             ],
-            charts.GREEN, "Hulp aanvaard over elke noemer, met het interval van 95 procent",
+            charts.GREEN, "Hulp geaccepteerd over elke noemer, met het interval van 95 procent",
         ) if acceptance else "",
         "accepted": charts.columns_against(
-            accepted, _baseline(figures), charts.GREEN, "Inwoners die hulp aanvaardden, per maand"
+            accepted, _baseline(figures), charts.GREEN, "Inwoners die hulp accepteerden, per maand"
         ) if accepted else "",
         "attempts": charts.stacked_columns(
             _attempts(figures), GROUP_COLOURS, ("uitgaande pogingen", "belrecords"), "Belrecords naar aantal pogingen"

@@ -20,8 +20,8 @@ def remarks_on(figures: Figures, month: Month) -> list[str]:
 
 def _denominators(figures: Figures, month: Month) -> Iterator[str]:
     yield (
-        "Percentages met een verschillende noemer zijn niet te vergelijken: hulp aanvaard van de gesprokenen is altijd "
-        "hoger dan hulp aanvaard van alle records."
+        "Percentages met een verschillende noemer zijn niet te vergelijken: hulp geaccepteerd van de gesprokenen is "
+        "altijd hoger dan hulp geaccepteerd van alle records."
     )
     yield (
         "Signalen, meldingen, personen en belrecords zijn verschillende eenheden: één adres met drie signalen is één "
@@ -51,7 +51,7 @@ def _scripts(figures: Figures, month: Month) -> Iterator[str]:
     if scripts and figures.calling_before and scripts != set(figures.calling_before):
         yield (
             f"Certin belt in {month_name(month)} met een ander script dan in {month_name(month.previous)}: een "
-            "verschil in bereik of hulpaanvaarding kan daardoor komen."
+            "verschil in bereik of hulpacceptatie kan daardoor komen."
         )
 
 
@@ -74,7 +74,7 @@ def _few(figures: Figures, month: Month) -> Iterator[str]:
     accepted = figures.kpis.get("help_accepted_of_spoken")
     if accepted and accepted.is_small and accepted.lower_bound is not None and accepted.upper_bound is not None:
         yield (
-            f"Minder dan honderd gesprekken: bij hetzelfde gedrag van inwoners had hulpaanvaarding ook "
+            f"Minder dan honderd gesprekken: bij hetzelfde gedrag van inwoners had hulpacceptatie ook "
             f"{percent(accepted.lower_bound, 0)} of {percent(accepted.upper_bound, 0)} kunnen zijn (interval van "
             "95 procent). Een verschil met een andere maand binnen die grenzen zegt niets."
         )
@@ -90,7 +90,7 @@ def _costs(figures: Figures, month: Month) -> Iterator[str]:
 def _effects(figures: Figures, month: Month) -> Iterator[str]:
     if figures.resignals:
         yield (
-            "Opnieuw gemeld is geen oorzaak en gevolg: wie hulp aanvaardt, verschilt in meer dan de hulp van wie "
+            "Opnieuw gemeld is geen oorzaak en gevolg: wie hulp accepteert, verschilt in meer dan de hulp van wie "
             "weigert of niet te bereiken is. Alleen uitkomsten waarvan de dagen voorbij zijn tellen mee."
         )
 

@@ -54,8 +54,8 @@ def test_the_pilot_is_read_on_screen_with_its_denominators(page: Page, report: P
 
     assert read["Gesproken"] == ["68,8 %", "1.849 van 2.689"]
     assert read["Niet bereikt"] == ["31,2 %", "840 van 2.689"]
-    assert read["Hulp aanvaard van wie gesproken is"] == ["12,2 %", "225 van 1.849"]
-    assert read["Hulp aanvaard van alle records met een resultaat"] == ["8,4 %", "225 van 2.689"]
+    assert read["Hulp geaccepteerd van wie gesproken is"] == ["12,2 %", "225 van 1.849"]
+    assert read["Hulp geaccepteerd van alle records met een resultaat"] == ["8,4 %", "225 van 2.689"]
     assert "1.624" in page.locator("table tr", has_text="Gesproken, geen hulp").inner_text()
 
 

@@ -190,10 +190,10 @@ def test_the_report_says_it_with_denominators_and_says_it_again(pilot: psycopg.C
     for line in (
         "Gesproken 68,8 % 1.849 van 2.689",
         "Niet bereikt 31,2 % 840 van 2.689",
-        "Hulp aanvaard van wie gesproken is 12,2 % 225 van 1.849 tussen 10,8 % en 13,7 %",
-        "Hulp aanvaard van alle records met een resultaat 8,4 % 225 van 2.689 tussen 7,4 % en 9,5 %",
+        "Hulp geaccepteerd van wie gesproken is 12,2 % 225 van 1.849 tussen 10,8 % en 13,7 %",
+        "Hulp geaccepteerd van alle records met een resultaat 8,4 % 225 van 2.689 tussen 7,4 % en 9,5 %",
         "Gesproken, geen hulp 1.624 60,4 %",
-        "belrecords waarbij hulp is aanvaard ÷ belrecords waarbij is gesproken",
+        "belrecords waarbij hulp is geaccepteerd ÷ belrecords waarbij is gesproken",
     ):
         assert line in text, line
     assert render_report(MONTH) == page

@@ -53,9 +53,9 @@ def test_the_pilot_comes_back_line_by_line_with_its_denominators() -> None:
     for line in (
         "Gesproken 68,8 % 1.849 van 2.689",
         "Niet bereikt 31,2 % 840 van 2.689",
-        "Hulp aanvaard van wie gesproken is 12,2 % 225 van 1.849 tussen 10,8 % en 13,7 %",
-        "Hulp aanvaard van alle records met een resultaat 8,4 % 225 van 2.689 tussen 7,4 % en 9,5 %",
-        "Hulp aanvaard 225 8,4 %",
+        "Hulp geaccepteerd van wie gesproken is 12,2 % 225 van 1.849 tussen 10,8 % en 13,7 %",
+        "Hulp geaccepteerd van alle records met een resultaat 8,4 % 225 van 2.689 tussen 7,4 % en 9,5 %",
+        "Hulp geaccepteerd 225 8,4 %",
         "Gesproken, geen hulp 1.624 60,4 %",
         "Niet bereikt 840 31,2 %",
     ):
