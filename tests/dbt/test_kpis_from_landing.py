@@ -193,7 +193,7 @@ def build_june(connection: psycopg.Connection) -> None:
     accepted = [
         records[number][1] for number in range(len(records) - 3) if CODES[number % len(CODES)] == "help_accepted"
     ]
-    for number, case_id in enumerate(accepted):
+    for number, case_id in enumerate(dict.fromkeys(accepted)):
         report_followup(connection, case_id, "quick_fix", date(2024, 6, 20), date(2024, 6, 27) if number % 2 else None)
     build_stage("closure", MONTH)
     first = connection.execute(

@@ -24,6 +24,8 @@ def run(exchange: Path, monkeypatch: pytest.MonkeyPatch, first: Month, number: i
         port = free.getsockname()[1]
     connection = {"conn_type": "http", "host": f"http://127.0.0.1:{port}", "password": TOKEN}
     monkeypatch.setenv("AIRFLOW_CONN_RIS", json.dumps(connection))
+    # with keys of its own every run rolls other dice, and now and then nothing at all would be reopened
+    monkeypatch.setenv("VS_BSN_KEY", f"the key of seed {SEED}")
     for name, value in told.items():
         monkeypatch.setenv(name, str(value))
     build_stage("foundation")
