@@ -4,16 +4,47 @@
 #}
 
 {# `12 a-3`, `12A3` and `12 A 3` agree: letter and addition are read as one run of letters and digits, without leading
-   zeros; "huis" and "hs" are the same dwelling. Partners cut letter and addition in different places, so the cut does
-   not count. #}
+   zeros. Partners cut letter and addition in different places, so the cut does not count. Words (`huis`, `hs`) are the
+   seed address_words. #}
 {% macro address_suffix(letter, addition) -%}
     regexp_replace(
-        regexp_replace(
-            regexp_replace(upper(unaccent(coalesce({{ letter }}, '') || coalesce({{ addition }}, ''))), '[^A-Z0-9]', '', 'g'),
-            '(^|[A-Z])0+([0-9])', '\1\2', 'g'
-        ),
-        'HUIS$', 'HS'
+        regexp_replace(upper(unaccent(coalesce({{ letter }}, '') || coalesce({{ addition }}, ''))), '[^A-Z0-9]', '', 'g'),
+        '(^|[A-Z])0+([0-9])', '\1\2', 'g'
     )
+{%- endmacro %}
+
+{# One door with part of its addition missing: `A3` and `A`, `A3` and `3`, `A3` and nothing; never `1` and `12`. #}
+{% macro is_cut_short(left_suffix, right_suffix) -%}
+    (
+        {{ left_suffix }} = '' or {{ right_suffix }} = ''
+        {% for long, short in [(left_suffix, right_suffix), (right_suffix, left_suffix)] -%}
+        or {{ short }} in (
+            regexp_replace({{ long }}, '[0-9]+$', ''), regexp_replace({{ long }}, '[A-Z]+$', ''),
+            regexp_replace({{ long }}, '^[0-9]+', ''), regexp_replace({{ long }}, '^[A-Z]+', '')
+        )
+        {% endfor -%}
+    )
+{%- endmacro %}
+
+{# Perhaps one address: the same postcode and number with an addition cut short, or the same street, number and addition with
+   a typing error in the postcode. `left`, `right`: aliases of int_signals__keyed. #}
+{% macro is_loosely_one_address(left, right) -%}
+    (
+        case
+            when {{ left }}.address_loose_key = {{ right }}.address_loose_key
+                then {{ is_cut_short("split_part(" ~ left ~ ".address_key, '|', 3)", "split_part(" ~ right ~ ".address_key, '|', 3)") }}
+            else
+                coalesce({{ left }}.street_key = {{ right }}.street_key, false)
+                and split_part({{ left }}.address_key, '|', 2) = split_part({{ right }}.address_key, '|', 2)
+                and split_part({{ left }}.address_key, '|', 3) = split_part({{ right }}.address_key, '|', 3)
+                and levenshtein(split_part({{ left }}.address_key, '|', 1), split_part({{ right }}.address_key, '|', 1)) <= 2
+        end
+    )
+{%- endmacro %}
+
+{# `Dorpsstraat`, `DORPSSTR.` and `dorps straat` agree. #}
+{% macro normal_street(street) -%}
+    replace(regexp_replace(lower(unaccent({{ street }})), '[^a-z0-9]', '', 'g'), 'straat', 'str')
 {%- endmacro %}
 
 {% macro normal_postcode(postcode) -%}
@@ -32,5 +63,26 @@
         similarity({{ left_name }}, {{ right_name }}),
         1 - levenshtein(left({{ left_name }}, 80), left({{ right_name }}, 80))::real
         / greatest(length(left({{ left_name }}, 80)), length(left({{ right_name }}, 80)), 1)
+    )
+{%- endmacro %}
+
+{# One keystroke wrong: a letter lost, doubled or changed, or two neighbours swapped; in a name of eight letters or more
+   two of them. Never the first letter (Jansen is not Hansen), nor a letter of a name of four (Bos is not Bol). #}
+{% macro is_typo_of(left_name, right_name) -%}
+    (
+        left({{ left_name }}, 1) = left({{ right_name }}, 1)
+        and case
+            when least(length({{ left_name }}), length({{ right_name }})) >= 8
+                then levenshtein_less_equal(left({{ left_name }}, 80), left({{ right_name }}, 80), 2) <= 2
+            when least(length({{ left_name }}), length({{ right_name }})) >= 4
+                then
+                    least(length({{ left_name }}), length({{ right_name }})) >= 5
+                    and levenshtein_less_equal(left({{ left_name }}, 80), left({{ right_name }}, 80), 1) <= 1
+                    or length({{ left_name }}) = length({{ right_name }})
+                    and levenshtein_less_equal(left({{ left_name }}, 80), left({{ right_name }}, 80), 2) = 2
+                    and (select array_agg(letter order by letter) from string_to_table({{ left_name }}, null) as letter)
+                    = (select array_agg(letter order by letter) from string_to_table({{ right_name }}, null) as letter)
+            else false
+        end
     )
 {%- endmacro %}

@@ -1,48 +1,74 @@
--- Persons who turn up at a new address: the same bsn, or the same birth date, surname and initials, as a person known at
--- another address. The link serves recurrence only (has this person refused help before?); cases and ids stay apart.
+-- Persons of this month who are known at another address: moved, or an address written wrongly. The same bsn, or enough
+-- evidence (int_signal_pairs__compared, place `elsewhere` and `loose`), or a person decided so. The link serves recurrence
+-- only (has this person refused help before?); cases and ids stay apart. Each row names the two signals that were compared.
 {{ config(tags=["matched"], indexes=[{"columns": ["signal_month"]}, {"columns": ["person_id"]}]) }}
 
-with lookback as (
-    select to_char(
-        {{ month_start() }} - make_interval(months => max(threshold)::integer), 'YYYY-MM'
-    ) as first_month
-    from {{ ref('match_rules') }} as match_rules
-    where rule_id = 'lookback_months' and {{ in_force('match_rules', month_start()) }}
+with pairs as (
+    select left_signal_id, right_signal_id, right_signal_month, tier, evidence, score
+    from {{ ref('int_signal_pairs__compared') }}
+    where signal_month = {{ month() }} and place <> 'address' and tier is not null
 ),
 
-arrivals as (
-    select resolved.person_id, keyed.*
-    from {{ ref('int_persons__resolved') }} as resolved
-    inner join {{ ref('int_signals__keyed') }} as keyed
-        on keyed.signal_id = resolved.signal_id and keyed.signal_month = resolved.signal_month
-    where resolved.signal_month = {{ month() }} and resolved.match_tier = 'new'
+decided as (
+    select
+        left_side.person_id as left_person_id, right_side.person_id as right_person_id,
+        decisions.left_signal_id, decisions.right_signal_id, decisions.is_same_person
+    from {{ ref('stg_match_decisions') }} as decisions
+    inner join {{ ref('int_persons__resolved') }} as left_side on left_side.signal_id = decisions.left_signal_id
+    inner join {{ ref('int_persons__resolved') }} as right_side on right_side.signal_id = decisions.right_signal_id
+    where
+        left_side.signal_month <= {{ month() }} and right_side.signal_month <= {{ month() }}
+        and left_side.person_id <> right_side.person_id
 ),
 
-candidates as (
-    select arrivals.person_id, known.signal_id, known.signal_month, 'bsn' as evidence, 1 as strength
-    from arrivals
-    inner join {{ ref('int_signals__keyed') }} as known
-        on known.bsn_key = arrivals.bsn_key and known.address_key <> arrivals.address_key
-    where known.signal_month < {{ month() }} and known.signal_month >= (select first_month from lookback)
+decided_both_ways as (
+    select * from decided
     union all
-    select arrivals.person_id, known.signal_id, known.signal_month, 'birth date and name', 2
-    from arrivals
-    inner join {{ ref('int_signals__keyed') }} as known
-        on known.birth_on = arrivals.birth_on
-        and known.surname_key = arrivals.surname_key
-        and known.initials_key = arrivals.initials_key
-        and known.address_key <> arrivals.address_key
-        and coalesce(known.bsn_key = arrivals.bsn_key, true)
-    where known.signal_month < {{ month() }} and known.signal_month >= (select first_month from lookback)
+    select right_person_id, left_person_id, right_signal_id, left_signal_id, is_same_person from decided
+),
+
+-- two persons of one month know each other both ways
+compared as (
+    select left_signal_id as signal_id, right_signal_id as earlier_signal_id, tier, evidence, score from pairs
+    union all
+    select right_signal_id, left_signal_id, tier, evidence, score from pairs where right_signal_month = {{ month() }}
+),
+
+here as (
+    select signal_id, person_id from {{ ref('int_persons__resolved') }} where signal_month = {{ month() }}
+),
+
+found as (
+    select
+        here.person_id, there.person_id as earlier_person_id,
+        compared.tier, compared.evidence, compared.score, compared.signal_id, compared.earlier_signal_id
+    from compared
+    inner join here on here.signal_id = compared.signal_id
+    inner join {{ ref('int_persons__resolved') }} as there on there.signal_id = compared.earlier_signal_id
+    where there.signal_month <= {{ month() }}
+    union all
+    select
+        here.person_id, decided_both_ways.right_person_id, 'decided', 'decided by a person', 1.000,
+        decided_both_ways.left_signal_id, decided_both_ways.right_signal_id
+    from decided_both_ways
+    inner join (select distinct person_id from here) as here on here.person_id = decided_both_ways.left_person_id
+    where decided_both_ways.is_same_person
 )
 
-select distinct on (candidates.person_id)
+select distinct on (found.person_id, found.earlier_person_id)
     {{ month() }}::text as signal_month,
-    candidates.person_id,
-    resolved.person_id as earlier_person_id,
-    candidates.evidence
-from candidates
-inner join {{ ref('int_persons__resolved') }} as resolved
-    on resolved.signal_id = candidates.signal_id and resolved.signal_month = candidates.signal_month
-where resolved.person_id <> candidates.person_id
-order by candidates.person_id, candidates.strength, candidates.signal_month desc, resolved.person_id
+    found.person_id,
+    found.earlier_person_id,
+    found.tier,
+    found.evidence,
+    found.score,
+    found.signal_id,
+    found.earlier_signal_id
+from found
+left join decided_both_ways as rejected
+    on rejected.left_person_id = found.person_id
+    and rejected.right_person_id = found.earlier_person_id
+    and not rejected.is_same_person
+where found.person_id <> found.earlier_person_id and rejected.left_person_id is null
+order by
+    found.person_id, found.earlier_person_id, found.score desc, found.signal_id, found.earlier_signal_id

@@ -1,168 +1,258 @@
--- Every two signals on one address (this month's, and this month's against the months persons are recognised over) compared
--- on bsn, birth date, surname, initials and gender, with the tier that would link them. Pairs on the looser address key
--- are compared only when bsn or birth date agree, and never link: they propose.
+-- Signals that may be about one person, compared: this month's with each other and with those of the months persons are
+-- recognised over. The weights of the evidence (seed match_weights) add up; the sum decides: linked, proposed or neither.
 --
--- Tiers, strongest first: bsn · birth_date · birth_date_swapped · name. Different birth dates never link without the same
--- bsn: a father and son with the same initials are two people. The same birth date with other initials proposes only:
--- those may be twins.
-{{ config(tags=["matched"], indexes=[{"columns": ["signal_month"]}]) }}
+-- Three places: `address` (the same address key), `loose` (an addition is missing or cut short, or the street is the same and
+-- the postcode nearly) and `elsewhere` (found by bsn, birth date and surname, mobile number or e-mail address). Only the first makes
+-- persons. The other two propose, or link for recurrence only (int_person_moves).
+--
+-- Whatever the sum, without the same bsn some things never link: other birth dates (father and son may share initials),
+-- other initials (twins share a birth date), another gender, another bsn. Such a pair also keeps others apart: no
+-- signal joins both (int_persons__resolved).
+{{ config(
+    tags=["matched"],
+    indexes=[{"columns": ["signal_month"]}],
+    sql_header=set_wise(),
+) }}
 
-with thresholds as (
+with rules as (
     select
         max(threshold) filter (where rule_id = 'lookback_months')::integer as lookback_months,
-        max(threshold) filter (where rule_id = 'surname_with_birth_date') as surname_with_birth_date,
-        max(threshold) filter (where rule_id = 'surname_with_swapped_date') as surname_with_swapped_date,
-        max(threshold) filter (where rule_id = 'surname_without_birth_date') as surname_without_birth_date,
-        max(threshold) filter (where rule_id = 'surname_proposed') as surname_proposed,
-        max(threshold) filter (where rule_id = 'weight_birth_date') as weight_birth_date,
-        max(threshold) filter (where rule_id = 'weight_surname') as weight_surname,
-        max(threshold) filter (where rule_id = 'weight_initials') as weight_initials
+        max(threshold) filter (where rule_id = 'weight_linked') as linked,
+        max(threshold) filter (where rule_id = 'weight_linked_loose') as linked_loose,
+        max(threshold) filter (where rule_id = 'weight_supported') as supported,
+        max(threshold) filter (where rule_id = 'weight_trusted') as trusted,
+        max(threshold) filter (where rule_id = 'weight_certain') as certain,
+        max(threshold) filter (where rule_id = 'weight_proposed') as proposed,
+        max(threshold) filter (where rule_id = 'weight_proposed_elsewhere') as proposed_elsewhere,
+        max(threshold) filter (where rule_id = 'surname_alike') as surname_alike
     from {{ ref('match_rules') }} as match_rules
     where {{ in_force('match_rules', month_start()) }}
 ),
 
-known as (
-    select * from {{ ref('int_signals__keyed') }}
-    where
-        signal_month <= {{ month() }}
-        and signal_month >= (
-            select to_char({{ month_start() }} - make_interval(months => lookback_months), 'YYYY-MM') from thresholds
-        )
+weights as (
+    select * from {{ ref('match_weights') }} as match_weights where {{ in_force('match_weights', month_start()) }}
 ),
 
-new_signals as (
-    select * from {{ ref('int_signals__keyed') }} where signal_month = {{ month() }}
+compared_by as not materialized (
+    select
+        signal_id, signal_month, address_key, address_loose_key, partner, partner_reference,
+        street_key, house_number, surname_key, initials_key, birth_on, gender, bsn_key, mobile_key, email_key
+    from {{ ref('int_signals__keyed') }}
+),
+
+new_signals as materialized (
+    select * from compared_by where signal_month = {{ month() }}
+),
+
+-- of a customer a partner reports month after month the last signal of each spelling is enough
+earlier as materialized (
+    select distinct on (
+        address_key, partner, partner_reference, surname_key, initials_key, birth_on, bsn_key, mobile_key, email_key
+    ) *
+    from compared_by
+    where
+        signal_month < {{ month() }}
+        and signal_month >= (
+            select to_char({{ month_start() }} - make_interval(months => lookback_months), 'YYYY-MM') from rules
+        )
+    order by
+        address_key, partner, partner_reference, surname_key, initials_key, birth_on, bsn_key, mobile_key, email_key,
+        signal_month desc, signal_id
+),
+
+-- numbered, so that a pair is two numbers; the same way at every build, so that left and right stay left and right
+known as materialized (
+    select row_number() over (order by signal_month, signal_id desc) as number, both_kinds.*
+    from (
+        select * from earlier
+        union all
+        select * from new_signals
+    ) as both_kinds
+),
+
+this_month as materialized (
+    select * from known where signal_month = {{ month() }}
+),
+
+found as (
+    select n.number as left_number, o.number as right_number, 'address' as place
+    from this_month as n
+    inner join known as o on o.number < n.number and o.address_key = n.address_key
+    union all
+    select n.number, o.number, 'loose'
+    from this_month as n
+    inner join known as o on o.number < n.number and o.address_loose_key = n.address_loose_key
+    where o.address_key <> n.address_key and {{ is_loosely_one_address('n', 'o') }}
+    union all
+    select n.number, o.number, 'loose'
+    from this_month as n
+    inner join known as o on o.number < n.number and o.street_key = n.street_key and o.house_number = n.house_number
+    where o.address_loose_key <> n.address_loose_key and {{ is_loosely_one_address('n', 'o') }}
+    union all
+    -- a union, not one condition: every key is a join of its own
+    select left_number, right_number, 'elsewhere'
+    from (
+        {% for keys in [["bsn_key"], ["birth_on", "surname_key"], ["mobile_key"], ["email_key"]] %}
+        {{ "union" if not loop.first }}
+        select n.number as left_number, o.number as right_number
+        from this_month as n
+        inner join known as o
+            on o.number < n.number {% for key in keys %}and o.{{ key }} = n.{{ key }} {% endfor %}
+        where o.address_key <> n.address_key and not {{ is_loosely_one_address('n', 'o') }}
+        {% endfor %}
+    ) as found_elsewhere
 ),
 
 pairs as (
     select
-        n.signal_id as left_signal_id, o.signal_id as right_signal_id, o.signal_month as right_signal_month,
-        n.address_key, true as is_same_address,
-        n.surname_key as left_name, o.surname_key as right_name,
-        n.initials_key as left_initials, o.initials_key as right_initials,
-        n.birth_on as left_birth_on, o.birth_on as right_birth_on,
-        n.bsn_key as left_bsn, o.bsn_key as right_bsn, n.gender as left_gender, o.gender as right_gender
-    from new_signals as n
-    inner join known as o
-        on o.address_key = n.address_key and (o.signal_month < n.signal_month or o.signal_id > n.signal_id)
-    union all
-    select
-        n.signal_id, o.signal_id, o.signal_month, n.address_key, false,
-        n.surname_key, o.surname_key, n.initials_key, o.initials_key,
-        n.birth_on, o.birth_on, n.bsn_key, o.bsn_key, n.gender, o.gender
-    from new_signals as n
-    inner join known as o
-        on o.address_loose_key = n.address_loose_key
-        and o.birth_on = n.birth_on
-        and o.address_key <> n.address_key
-        and (o.signal_month < n.signal_month or o.signal_id > n.signal_id)
+        found.place, l.signal_id as left_signal_id, r.signal_id as right_signal_id, r.signal_month as right_signal_month,
+        l.address_key, l.surname_key as left_name, r.surname_key as right_name,
+        l.birth_on as left_birth_on, r.birth_on as right_birth_on,
+        l.initials_key as left_initials, r.initials_key as right_initials,
+        case when l.bsn_key = r.bsn_key then 'same' when l.bsn_key <> r.bsn_key then 'differ' end as bsn,
+        case when l.partner = r.partner and l.partner_reference = r.partner_reference then 'same' end as customer,
+        case when l.gender in ('M', 'V') and r.gender in ('M', 'V') and l.gender <> r.gender then 'differ' end as gender,
+        case when l.mobile_key = r.mobile_key then 'same' when l.mobile_key <> r.mobile_key then 'differ' end as mobile,
+        case when l.email_key = r.email_key then 'same' when l.email_key <> r.email_key then 'differ' end as email
+    from found
+    inner join this_month as l on l.number = found.left_number
+    inner join known as r on r.number = found.right_number
 ),
 
-features as (
+dated as (
     select
-        pairs.left_signal_id, pairs.right_signal_id, pairs.right_signal_month, pairs.address_key, pairs.is_same_address,
+        pairs.*,
         case
-            when left_bsn is null or right_bsn is null then 'unknown'
-            when left_bsn = right_bsn then 'same'
-            else 'differ'
-        end as bsn,
-        case
-            when left_birth_on is null or right_birth_on is null then 'unknown'
             when left_birth_on = right_birth_on then 'same'
+            when left_birth_on is null or right_birth_on is null then null
             when
                 extract(year from left_birth_on) = extract(year from right_birth_on)
                 and extract(month from left_birth_on) = extract(day from right_birth_on)
                 and extract(day from left_birth_on) = extract(month from right_birth_on)
                 then 'swapped'
-            -- two of year, month and day agree: perhaps a typo, perhaps not
+            -- a key struck wrongly; family of one name is never so near in age, but for twins, whose date is the same
             when
-                (extract(year from left_birth_on) = extract(year from right_birth_on))::integer
-                + (extract(month from left_birth_on) = extract(month from right_birth_on))::integer
-                + (extract(day from left_birth_on) = extract(day from right_birth_on))::integer = 2
+                abs(left_birth_on - right_birth_on) <= 31 or abs(left_birth_on - right_birth_on) in (365, 366)
+                or (
+                    extract(year from left_birth_on) = extract(year from right_birth_on)
+                    and extract(day from left_birth_on) = extract(day from right_birth_on)
+                )
                 then 'near'
+            when to_char(left_birth_on, 'MMDD') = to_char(right_birth_on, 'MMDD') then 'same_birthday'
             else 'differ'
         end as birth,
         case
-            when left_initials is null or right_initials is null then 'unknown'
-            when left_initials = right_initials then 'same'
+            when left_initials is null or right_initials is null
+                then case when left_birth_on is null or right_birth_on is null then 'missing_with_birth_date' end
+            when left_initials = right_initials then case when length(left_initials) > 1 then 'same' else 'same_letter' end
             when starts_with(left_initials, right_initials) or starts_with(right_initials, left_initials) then 'prefix'
+            when length(left_initials) > 1 and substr(left_initials, 2) = substr(right_initials, 2) then 'rest_same'
             else 'differ'
-        end as initials,
-        case
-            when left_gender not in ('M', 'V') or right_gender not in ('M', 'V') then 'unknown'
-            when left_gender = right_gender then 'same'
-            when left_gender <> right_gender then 'differ'
-            else 'unknown'
-        end as gender,
-        left_name = right_name as is_same_surname,
-        names.whole::numeric(4, 3) as surname,
-        -- a double name agrees with either half (maiden and married names)
-        case
-            when left_name not like '%-%' and right_name not like '%-%' then names.whole
-            else greatest(names.whole, (
-                select max({{ name_likeness('l', 'r') }})
-                from unnest(string_to_array(left_name, '-')) as l
-                cross join unnest(string_to_array(right_name, '-')) as r
-            ))
-        end::numeric(4, 3) as surname_part
+        end as initials
     from pairs
-    cross join lateral (select {{ name_likeness('left_name', 'right_name') }} as whole) as names
+),
+
+features as (
+    select
+        dated.*,
+        case
+            when left_name = right_name then 'same'
+            when string_to_array(left_name, '-') && string_to_array(right_name, '-') then 'half'
+            -- two persons for certain: how alike their names are changes nothing
+            when birth = 'differ' and bsn is distinct from 'same' then 'differ'
+            when {{ is_typo_of('left_name', 'right_name') }} then 'typo'
+            when
+                (left_name like '%-%' or right_name like '%-%')
+                and exists (
+                    select 1
+                    from unnest(string_to_array(left_name, '-')) as l
+                    cross join unnest(string_to_array(right_name, '-')) as r
+                    where {{ is_typo_of('l', 'r') }}
+                ) then 'half'
+            when {{ name_likeness('left_name', 'right_name') }} >= rules.surname_alike then 'alike'
+            when birth = 'same' then 'other_with_same_birth'
+            else 'differ'
+        end as surname
+    from dated
+    cross join rules
+),
+
+weighed as (
+    select
+        features.*,
+        {% set evidences = ["place", "bsn", "customer", "birth", "initials", "surname", "gender", "mobile", "email"] -%}
+        {% for evidence in evidences -%}
+        coalesce(case when features.place = 'elsewhere' then w_{{ evidence }}.elsewhere else w_{{ evidence }}.at_address end, 0)
+        {{- " + " if not loop.last }}
+        {% endfor -%}
+        as weight
+    from features
+    {% for evidence in evidences -%}
+    left join weights as w_{{ evidence }}
+        on w_{{ evidence }}.evidence = '{{ evidence }}' and w_{{ evidence }}.outcome = features.{{ evidence }}
+    {% endfor %}
+),
+
+judged as (
+    select
+        weighed.*,
+        coalesce(
+            bsn = 'differ'
+            or bsn is distinct from 'same' and (
+                birth in ('differ', 'same_birthday')
+                or gender = 'differ'
+                -- twins have an e-mail address each, and do not differ by a swapped day and month
+                or initials in ('rest_same', 'differ')
+                and birth is distinct from 'swapped' and not (birth is not distinct from 'same' and email is not distinct from 'same')
+            ),
+            false
+        ) as is_never_one
+    from weighed
 ),
 
 tiered as (
     select
-        features.*,
+        judged.*,
         case
-            when not is_same_address then null
-            when bsn = 'same' and (birth <> 'differ' or surname_part >= t.surname_with_birth_date) then 'bsn'
-            when bsn = 'differ' or gender = 'differ' or initials = 'differ' then null
-            when birth = 'same' and surname_part >= t.surname_with_birth_date then 'birth_date'
-            when birth = 'swapped' and initials = 'same' and surname >= t.surname_with_swapped_date then 'birth_date_swapped'
-            when birth = 'unknown' and initials = 'same' and surname >= t.surname_without_birth_date then 'name'
+            when is_never_one or weight < case place when 'loose' then rules.linked_loose else rules.linked end then null
+            when bsn = 'same' then 'bsn'
+            when birth = 'same' then 'birth_date'
+            when customer = 'same' then 'customer'
+            when birth = 'swapped' then 'birth_date_swapped'
+            when birth = 'near' then 'birth_date_near'
+            else 'name'
         end as tier,
-        bsn = 'differ'
-        or (bsn <> 'same' and (birth in ('differ', 'near') or initials = 'differ' or gender = 'differ')) as contradicts,
-        surname_part >= t.surname_proposed
-        and bsn <> 'differ'
-        and (
-            bsn = 'same'
-            or (birth in ('same', 'swapped') and (is_same_address or initials <> 'differ'))
-            or (birth = 'near' and is_same_address and initials = 'same')
-            or (
-                birth = 'unknown' and is_same_address and initials = 'prefix'
-                and surname >= t.surname_without_birth_date
-            )
-        ) as is_plausible,
-        (
-            case when bsn = 'same' then 1 else
-                t.weight_birth_date
-                * case birth when 'same' then 1 when 'swapped' then 0.8 when 'unknown' then 0.5 when 'near' then 0.3 else 0 end
-                + t.weight_surname * surname_part
-                + t.weight_initials
-                * case initials when 'same' then 1 when 'prefix' then 0.7 when 'unknown' then 0.5 else 0 end
-            end
-        )::numeric(4, 3) as score
-    from features
-    cross join thresholds as t
+        rules.certain, rules.trusted, rules.supported,
+        case when place = 'elsewhere' then rules.proposed_elsewhere else rules.proposed end as proposed
+    from judged
+    cross join rules
 )
 
 select
     {{ month() }}::text as signal_month,
-    left_signal_id, right_signal_id, right_signal_month, address_key, is_same_address,
-    tier,
-    -- how far a link may be trusted when a group of links holds a contradiction (int_persons__resolved): 0 bsn,
-    -- 1 birth date and all of the name agree, 2 birth date and a similar name, 3 name only
+    left_signal_id, right_signal_id, right_signal_month, address_key, place, tier,
+    -- how far a link may be trusted when a group of links holds a contradiction (int_persons__resolved)
     case
+        when tier is null then null
         when tier = 'bsn' then 0
-        when tier = 'birth_date' and is_same_surname and initials = 'same' then 1
-        when tier in ('birth_date', 'birth_date_swapped') then 2
-        when tier = 'name' then 3
+        when weight >= certain then 1
+        when weight >= trusted then 2
+        when weight >= supported then 3
+        else 4
     end as trust_level,
-    contradicts and coalesce(tier <> 'bsn', true) as contradicts,
-    is_plausible,
+    is_never_one or (tier is null and coalesce(birth, '') in ('near', 'swapped')) as contradicts,
+    -- initials can be misread; another date, gender or bsn is another person even among the surest links
+    is_never_one and (bsn = 'differ' or birth in ('differ', 'same_birthday') or gender = 'differ') is true
+        as contradicts_for_certain,
+    tier is null and weight >= proposed and bsn is distinct from 'differ' as is_plausible,
     format(
-        'bsn=%s birth=%s surname=%s initials=%s gender=%s address=%s',
-        bsn, birth, surname_part, initials, gender, case when is_same_address then 'same' else 'loose' end
+        'bsn=%s birth=%s surname=%s initials=%s gender=%s customer=%s mobile=%s email=%s address=%s',
+        coalesce(bsn, 'unknown'), coalesce(birth, 'unknown'), surname, coalesce(initials, 'unknown'),
+        coalesce(gender, 'unknown'), coalesce(customer, 'unknown'), coalesce(mobile, 'unknown'),
+        coalesce(email, 'unknown'), case place when 'address' then 'same' else place end
     ) as evidence,
-    score
+    weight::numeric(5, 1) as weight,
+    -- the same as a chance: 0 is even
+    (1 / (1 + power(2, -weight)))::numeric(4, 3) as score
 from tiered
+where place = 'address' or tier is not null or weight >= proposed

@@ -1,0 +1,170 @@
+"""How good and how fast the matching is, against the sandbox's truth: `make bench-matching`.
+
+Every run draws fresh seeds and prints them (`--seed` repeats one). What is measured, each with its own `--only`:
+  quality      5,000 signals at three levels of dirt, several seeds: this project, exact matching, Splink
+  scale        100,000 and 1,000,000 signals: the same three, with their seconds
+  history      a new month against 24 months of history, and against one
+  rebuild      all months built again from landing: the same ids and links
+The last lines are `figure: value`; the same as JSON in build/bench/matching.json. Runs of some minutes: use nice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import secrets
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.matching_baselines import Best, exact, splink
+from bench.matching_scores import Score, score
+from bench.matching_signals import DataSet, signals_with_truth
+from bench.matching_warehouse import Built, Server, own_server
+from include.months import Month
+
+RESULT = Path(__file__).parent.parent / "build" / "bench" / "matching.json"
+PARTS = ("quality", "scale", "history", "rebuild")
+DIRT = {"light": 0.3, "default": 1.0, "heavy": 3.0}
+QUALITY_SIGNALS, QUALITY_SEEDS = 5_000, 3
+SCALES = (100_000, 1_000_000)
+QUARTER = Month.parse_range("2024-01..2024-03")
+TWO_MONTHS = QUARTER[:2]
+HISTORY = Month.parse_range("2022-01..2024-01")  # the last is the new month
+HISTORY_SIGNALS_A_MONTH = 10_000
+
+# the same person wherever he or she lives, as recurrence needs; and the same person at the same address, as cases need
+TRUTHS = {"person": (["person_key"], ["known_as"]), "at_address": (["person_key", "true_address"], ["person_id"])}
+
+
+@dataclass
+class Figures:
+    """What was measured, in the order it was."""
+
+    values: dict[str, float | int | str] = field(default_factory=dict)
+
+    def add(self, name: str, value: float | int | str) -> None:
+        self.values[name] = round(value, 4) if isinstance(value, float) else value
+        print(f"  {name}: {self.values[name]}", flush=True)
+
+    def add_scores(self, name: str, scores: dict[str, Score]) -> None:
+        for kind, found in scores.items():
+            for measure in ("precision", "recall", "f1"):
+                self.add(f"{name}_{kind}_{measure}", getattr(found, measure))
+
+
+def measure_quality(server: Server, figures: Figures, seeds: Iterable[int], compare: bool = True) -> None:
+    """Each level of dirt at each seed; the figures are medians, with the lowest of the seeds beside them."""
+    seeds = list(seeds)
+    for level, dirt in DIRT.items():
+        runs = [compared(server, DataSet(QUALITY_SIGNALS, QUARTER, dirt, seed), compare) for seed in seeds]
+        for method in runs[0]:
+            if method.endswith("seconds") or method == "reviews":
+                figures.add(f"{level}_{method}", statistics.median(run[method] for run in runs))
+                continue
+            for kind in ("all", "within", "across"):
+                for measure in ("precision", "recall", "f1"):
+                    values = [getattr(run[method][kind], measure) for run in runs]
+                    figures.add(f"{level}_{method}_{kind}_{measure}", statistics.median(values))
+                    if kind == "all" and measure != "recall":
+                        figures.add(f"{level}_{method}_{kind}_{measure}_lowest", min(values))
+        if compare:
+            ahead = [run["project"]["all"].f1 - run["splink"]["all"].f1 for run in runs]
+            figures.add(f"{level}_f1_above_splink_lowest", min(ahead))
+
+
+def compared(server: Server, wanted: DataSet, compare: bool = True) -> dict:
+    """One data set through the project and the baselines."""
+    signals = signals_with_truth(wanted)
+    with server.warehouse() as warehouse:
+        built = warehouse.build(signals, wanted.months)
+        signals = signals.merge(warehouse.linked_persons(), on="signal_id", validate="one_to_one")
+        reviews = warehouse.reviews()
+    result: dict = {
+        "project": score(signals, *TRUTHS["person"]),
+        "project_at_address": score(signals, *TRUTHS["at_address"]),
+        "project_seconds": sum(one.matching for one in built),
+        "project_whole_stage_seconds": sum(one.stage for one in built),
+        "reviews": reviews,
+    }
+    if compare:
+        baselines: dict[str, Best] = {
+            "exact": exact(signals, TRUTHS["person"][0]),
+            "splink": splink(signals, TRUTHS["person"][0], wanted.seed),
+        }
+        for name, best in baselines.items():
+            result[name], result[f"{name}_seconds"] = best.scores, best.seconds
+    return result
+
+
+def measure_scale(server: Server, figures: Figures, sizes: Iterable[int], seed: int) -> None:
+    seconds = {}
+    for size in sizes:
+        for name, value in compared(server, DataSet(size, TWO_MONTHS, DIRT["default"], seed)).items():
+            if isinstance(value, dict):
+                figures.add_scores(f"{size}_{name}", value)
+            else:
+                figures.add(f"{size}_{name}", value)
+                seconds[size, name] = value
+    for name in ("project_seconds", "project_whole_stage_seconds", "splink_seconds"):
+        found = [seconds[size, name] for size in sizes]
+        if len(found) > 1:
+            figures.add(f"growth_{name}", found[-1] / found[0])
+
+
+def measure_history(server: Server, figures: Figures, seed: int) -> None:
+    """The last month again and again (the least of three), with 24 months before it and with one."""
+    signals = signals_with_truth(DataSet(HISTORY_SIGNALS_A_MONTH * len(HISTORY), HISTORY, DIRT["default"], seed))
+    least = {}
+    for name, months in (("one_month", HISTORY[-2:]), ("24_months", HISTORY)):
+        with server.warehouse() as warehouse:
+            warehouse.build(signals, months)
+            again = [warehouse.build_again(months[-1]) for _ in range(3)]
+        least[name] = Built(min(one.matching for one in again), min(one.stage for one in again))
+        figures.add(f"history_{name}_seconds", least[name].matching)
+        figures.add(f"history_{name}_whole_stage_seconds", least[name].stage)
+    figures.add("history_signals_in_month", int((signals["signal_month"] == str(HISTORY[-1])).sum()))
+    figures.add("history_ratio", least["24_months"].matching / least["one_month"].matching)
+    figures.add("history_whole_stage_ratio", least["24_months"].stage / least["one_month"].stage)
+
+
+def measure_rebuild(server: Server, figures: Figures, seed: int) -> None:
+    signals = signals_with_truth(DataSet(QUALITY_SIGNALS, QUARTER, DIRT["default"], seed))
+    with server.warehouse() as warehouse:
+        warehouse.build(signals, QUARTER)
+        before = warehouse.fingerprint()
+        warehouse.forget_what_was_built()
+        for month in QUARTER:
+            warehouse.build_again(month)
+        figures.add("rebuild_identical", "yes" if warehouse.fingerprint() == before else "no")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure the matching against the sandbox's truth.")
+    parser.add_argument("--only", choices=PARTS, action="append", help="one part; may be given again")
+    parser.add_argument("--sizes", default=",".join(map(str, SCALES)), help="of the part scale")
+    parser.add_argument("--seed", type=int, help="repeat a run; without it a fresh one is drawn")
+    chosen = parser.parse_args()
+    parts = chosen.only or PARTS
+    seed = chosen.seed if chosen.seed is not None else secrets.randbelow(1_000_000)
+    figures = Figures()
+    figures.add("seed", seed)
+    with own_server() as server:
+        if "quality" in parts:
+            measure_quality(server, figures, [seed + number for number in range(QUALITY_SEEDS)])
+        if "scale" in parts:
+            measure_scale(server, figures, [int(size) for size in chosen.sizes.split(",")], seed)
+        if "history" in parts:
+            measure_history(server, figures, seed)
+        if "rebuild" in parts:
+            measure_rebuild(server, figures, seed)
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    RESULT.write_text(json.dumps(figures.values, indent=2), encoding="utf-8")
+    print()
+    for name, value in figures.values.items():
+        print(f"{name}: {value}")
+
+
+if __name__ == "__main__":
+    main()
