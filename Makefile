@@ -14,7 +14,7 @@ BI_PYTHON ?= $(shell for python in $(PYTHON) python3.11 python3.12; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' >/dev/null 2>&1 && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bi test test-bi test-long bench-ingest bench-months lint lock clean
+.PHONY: help setup demo bi test test-bi test-long bench-ingest bench-matching bench-months lint lock clean
 
 help: ## show this list
 	@echo "make <target>, and then the vs command in $(VENV)/bin (try: $(VENV)/bin/vs --help)"
@@ -54,6 +54,9 @@ test-long: setup ## five thousand spoiled deliveries instead of five hundred (VS
 
 bench-ingest: setup ## how fast and in how little memory large deliveries are taken in, beside pandas and a bare COPY
 	@$(VENV)/bin/python -W ignore -m bench.ingest
+
+bench-matching: setup ## how right and how fast persons are matched, beside exact matching and Splink (BENCH="--only quality")
+	@$(VENV)/bin/python -W ignore -m bench.matching $(BENCH)
 
 bench-months: setup ## two years of closing with a RIS that is late, corrects itself and rejects (half an hour)
 	@$(VENV)/bin/python -m pytest tests/integration/test_closing_over_months.py -m long -s -ra

@@ -21,6 +21,7 @@ from include.local.escalation_command import app as escalation_app
 from include.local.person_command import app as person_app
 from include.local.policy_command import app as policy_app
 from include.local.quarantine_command import app as quarantine_app
+from include.local.review_command import app as review_app
 from include.local.terminal import CommandFailed
 from include.local.terminal import console as _console
 from include.local.terminal import existing_instance as _existing_instance
@@ -41,6 +42,7 @@ app.add_typer(bi_app, name="bi")
 app.add_typer(contract_app, name="contract")
 app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(escalation_app, name="escalation")
+app.add_typer(review_app, name="review")
 app.add_typer(person_app, name="person")
 app.add_typer(policy_app, name="policy")
 app.command()(billing)

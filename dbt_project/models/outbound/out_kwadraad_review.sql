@@ -8,7 +8,7 @@ select
     {{ full_name('left_side') }} as left_name, left_side.birth_on as left_birth_on, left_side.partner as left_partner,
     {{ full_name('right_side') }} as right_name, right_side.birth_on as right_birth_on, right_side.partner as right_partner,
     left_side.street, left_side.house_number, left_side.house_letter, left_side.house_number_addition,
-    left_side.postcode, left_side.city, reviews.evidence, reviews.score
+    left_side.postcode, left_side.city, reviews.evidence, reviews.score, reviews.review_id
 from {{ ref('int_match_reviews') }} as reviews
 inner join {{ ref('int_signals__matched') }} as left_side
     on left_side.signal_id = reviews.left_signal_id and left_side.signal_month = reviews.signal_month
@@ -24,7 +24,7 @@ select
         'weigerde hulp op %s; achterstand toen € %s, nu € %s',
         to_char(persons.refused_on, 'DD-MM-YYYY'), persons.refused_arrears_eur, persons.arrears_eur
     ),
-    null
+    null, null
 from {{ ref('int_routes') }} as routes
 inner join {{ ref('int_case_persons') }} as persons
     on persons.call_record_id = routes.call_record_id and persons.signal_month = routes.signal_month

@@ -66,7 +66,9 @@ refusals as (
 ),
 
 refused_arrears as (
-    select refusals.person_id, sum(earlier.arrears_eur) as refused_arrears_eur
+    select
+        refusals.person_id, sum(earlier.arrears_eur) as refused_arrears_eur,
+        string_agg(earlier.signal_id, '|' order by earlier.signal_id) as refused_signal_ids
     from refusals
     inner join {{ ref('int_signals__matched') }} as earlier on earlier.call_record_id = refusals.call_record_id
     where earlier.signal_month < {{ month() }}
@@ -98,6 +100,8 @@ select
     refusals.refused_on is not null as has_refused_before,
     refusals.refused_on,
     refused_arrears.refused_arrears_eur,
+    refusals.call_record_id as refused_call_record_id,
+    refused_arrears.refused_signal_ids,
     unreached.not_reached_on
 from totals
 inner join names on names.case_id = totals.case_id and names.person_id = totals.person_id

@@ -1,7 +1,8 @@
 -- One row per case (melding): an address in a signal month with its picked-up signals. Both published definitions of
 -- "multiple" stand side by side: two signals on the address (Divosa), two kinds of creditor (VPS). Consecutive: a signal on
 -- the address in the calendar months before (Divosa, since 2023: six). In a split address (no household) the person takes
--- the place of the address in all three.
+-- the place of the address in all three. The signals that were counted stand beside each: address_signal_ids for both
+-- kinds of multiple, consecutive_signal_ids for consecutive.
 {{ config(tags=["matched"], indexes=[{"columns": ["signal_month"]}, {"columns": ["case_id"]}]) }}
 
 with signals as (
@@ -21,19 +22,26 @@ rules as (
 ),
 
 loaded as (
-    select unit_key, count(*) as signals_at_address, count(distinct sector) as creditor_kinds
+    select
+        unit_key, count(*) as signals_at_address, count(distinct sector) as creditor_kinds,
+        string_agg(signal_id, '|' order by signal_id) as signal_ids
     from signals
     where is_resident
     group by unit_key
 ),
 
 consecutive as (
-    select distinct signals.unit_key
-    from signals
+    select
+        units.unit_key, max(earlier.signal_on) as last_signal_on,
+        string_agg(earlier.signal_id, '|' order by earlier.signal_on desc, earlier.signal_id) as signal_ids
+    from (
+        select distinct unit_key, address_key, case when is_address_split then person_id end as person_id from signals
+    ) as units
     inner join {{ ref('int_signals__matched') }} as earlier
-        on earlier.address_key = signals.address_key
-        and (not signals.is_address_split or earlier.person_id = signals.person_id)
+        on earlier.address_key = units.address_key
+        and (units.person_id is null or earlier.person_id = units.person_id)
     where earlier.signal_month < {{ month() }} and earlier.signal_month >= (select first_month from rules)
+    group by units.unit_key
 ),
 
 addresses as (
@@ -71,6 +79,9 @@ select
     loaded.signals_at_address >= 2 as is_multiple,
     loaded.creditor_kinds >= 2 as is_multiple_creditors,
     consecutive.unit_key is not null as is_consecutive,
+    loaded.signal_ids as address_signal_ids,
+    consecutive.signal_ids as consecutive_signal_ids,
+    consecutive.last_signal_on as consecutive_signal_on,
     opened.has_crisis,
     opened.supply_ends_on,
     addresses.postcode, addresses.house_number, addresses.house_letter, addresses.house_number_addition,

@@ -103,7 +103,9 @@ suppressions as (
 
 -- every rule of the signal's day, asked in order; the first yes is the verdict
 judged as (
-    select signals.*, verdicts.rule_id, verdicts.status, verdicts.reason, same_arrears.earlier_signal_id
+    select
+        signals.*, verdicts.rule_id, verdicts.status, verdicts.reason,
+        same_arrears.earlier_signal_id, same_arrears.earlier_arrears_eur
     from signals
     left join same_arrears on same_arrears.signal_id = signals.signal_id
     left join suppressions on suppressions.signal_id = signals.signal_id
@@ -185,6 +187,7 @@ select
     person_id, match_tier, match_evidence, match_score,
     status, rule_id as status_rule_id, reason as status_reason,
     case when rule_id = 'repeat_not_higher' then earlier_signal_id end as repeats_signal_id,
+    case when rule_id = 'repeat_not_higher' then earlier_arrears_eur end as repeats_arrears_eur,
     case_id,
     {{ keyed_id('call', "case_id || '|' || person_id") }} as call_record_id,
     initials, name_prefix, surname, birth_on, gender,
