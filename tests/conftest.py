@@ -1,11 +1,15 @@
-"""Fixtures of every suite: one real PostgreSQL a session, one fresh warehouse database a module."""
+"""Fixtures of every suite: one real PostgreSQL a session, one fresh warehouse database a module.
+
+The foundation (code lists and staging views) is built once and copied, and every module's database has the same name:
+dbt parses the whole project again when the connection it is given differs, which would cost every module ten seconds.
+"""
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -13,10 +17,12 @@ import pytest
 
 from include.local.instance import WAREHOUSE_DATABASE, Instance
 from include.reporting.paper import chromium
+from include.warehouse.dbt import build_stage
 
 #: pages are looked at in the machine's own Chromium; the end of the run says so when there is none
 collect_ignore = [] if chromium() else ["browser"]
-_numbers = itertools.count(1)
+FOUNDATION = "warehouse_foundation"
+OF_THIS_MODULE = "warehouse_of_this_module"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,27 +59,45 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     instance.postgres.stop()
 
 
+@pytest.fixture(scope="session")
+def built_foundation(server: Instance, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database every module's warehouse is a copy of; returns dbt's folder, with the project parsed."""
+    folder = tmp_path_factory.mktemp("dbt")
+    with database_of_this_module(server, WAREHOUSE_DATABASE, folder):
+        build_stage("foundation")
+        with psycopg.connect(f"{server.postgres.superuser_dsn}/postgres", autocommit=True) as connection:
+            connection.execute(f"create database {FOUNDATION} template {OF_THIS_MODULE}")
+    return folder
+
+
 @pytest.fixture(scope="module")
-def warehouse(server: Instance, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A fresh warehouse and exchange for this module, with the environment set for them; yields the exchange root."""
-    database = f"warehouse_{next(_numbers)}"
+def warehouse(server: Instance, built_foundation: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A fresh warehouse, its foundation built, and an exchange for this module; yields the exchange root."""
     home = tmp_path_factory.mktemp("warehouse")
+    with database_of_this_module(server, FOUNDATION, built_foundation), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VS_HOME", str(home))
+        patch.setenv("VS_EXCHANGE_ROOT", str(home / "exchange"))
+        patch.setenv("VS_REPORTS", str(home / "reports"))
+        yield home / "exchange"
+
+
+@contextmanager
+def database_of_this_module(server: Instance, template: str, dbt_folder: Path) -> Iterator[None]:
+    """A copy of `template`, and the environment that leads to it."""
     with psycopg.connect(f"{server.postgres.superuser_dsn}/postgres", autocommit=True) as connection:
-        connection.execute(f"create database {database} template {WAREHOUSE_DATABASE}")
+        connection.execute(f"drop database if exists {OF_THIS_MODULE} with (force)")
+        connection.execute(f"create database {OF_THIS_MODULE} template {template}")
         # grants on the database itself do not come with a template
-        connection.execute(f"revoke all on database {database} from public")
-        connection.execute(f"grant connect, temporary, create on database {database} to vs_transformer, vs_admin")
-        connection.execute(f"grant connect, temporary on database {database} to vs_loader, vs_exporter")
-        connection.execute(f"grant connect on database {database} to bi_reader")
+        connection.execute(f"revoke all on database {OF_THIS_MODULE} from public")
+        connection.execute(f"grant connect, temporary, create on database {OF_THIS_MODULE} to vs_transformer, vs_admin")
+        connection.execute(f"grant connect, temporary on database {OF_THIS_MODULE} to vs_loader, vs_exporter")
+        connection.execute(f"grant connect on database {OF_THIS_MODULE} to bi_reader")
     environment = server.platform_environment() | {
-        "VS_HOME": str(home),
-        "VS_WAREHOUSE_DATABASE": database,
-        "VS_EXCHANGE_ROOT": str(home / "exchange"),
-        "VS_REPORTS": str(home / "reports"),
-        "DBT_TARGET_PATH": str(home / "dbt" / "target"),
-        "DBT_LOG_PATH": str(home / "dbt" / "logs"),
+        "VS_WAREHOUSE_DATABASE": OF_THIS_MODULE,
+        "DBT_TARGET_PATH": str(dbt_folder / "target"),
+        "DBT_LOG_PATH": str(dbt_folder / "logs"),
     }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
-        yield home / "exchange"
+        yield

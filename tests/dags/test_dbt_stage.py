@@ -15,12 +15,11 @@ from include.local.instance import Instance
 from include.months import Month
 from include.orchestration.dbt_stage import PARSE_RESULT, DbtStage, StageInterrupted, _one_stage_at_a_time, dbt_stage
 from include.orchestration.retries import passes_by_itself
-from include.warehouse.dbt import DbtStageFailed, build_stage
+from include.warehouse.dbt import DbtStageFailed
 
 
 @pytest.fixture(scope="module")
 def connection(warehouse: Path, server: Instance):
-    build_stage("foundation")
     address = f"{server.postgres.superuser_dsn}/{os.environ['VS_WAREHOUSE_DATABASE']}"
     with psycopg.connect(address, autocommit=True) as connection:
         yield connection

@@ -89,7 +89,6 @@ def pilot(warehouse: Path, server: Instance) -> Iterator[psycopg.Connection]:
     groups = group_of_code()
     address = f"{server.postgres.superuser_dsn}/{os.environ['VS_WAREHOUSE_DATABASE']}"
     with psycopg.connect(address, autocommit=True) as connection:
-        build_stage("foundation")
         land_deliveries(
             connection, [Delivery(partner, sector, MONTH, signals_of(partner)) for partner, sector in PARTNERS.items()]
         )

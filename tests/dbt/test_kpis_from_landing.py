@@ -147,7 +147,6 @@ def month(warehouse: Path, server: Instance) -> Iterator[psycopg.Connection]:
     """A warehouse with May and the mixed June, from landing to marts."""
     address = f"{server.postgres.superuser_dsn}/{os.environ['VS_WAREHOUSE_DATABASE']}"
     with psycopg.connect(address, autocommit=True) as connection:
-        build_stage("foundation")
         build_may(connection)
         build_june(connection)
         yield connection

@@ -64,7 +64,6 @@ def built() -> list[tuple]:
 @pytest.fixture(scope="module")
 def answered(warehouse: Path) -> dict[str, Question]:
     """April, its four questions, an answer to each, and April again; then May."""
-    build_stage("foundation")
     land(APRIL, EVERYBODY)
     build(APRIL)
     found = {

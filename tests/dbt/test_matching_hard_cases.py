@@ -54,7 +54,6 @@ def _signal(line: Mapping[str, str]) -> Signal:
 @pytest.fixture(scope="module")
 def found(warehouse: Path) -> dict[tuple[str, str, str], str]:
     """What became of every pair."""
-    build_stage("foundation")
     for month in sorted({line["month"] for line in SIGNALS}):
         land(Month.parse(month), [_signal(line) for line in SIGNALS if line["month"] == month])
         build_stage("matched", Month.parse(month))

@@ -47,7 +47,6 @@ def outcome(reference: str, code: str, month: Month, phone: str | None = None) -
 
 @pytest.fixture(scope="module")
 def municipality(warehouse: Path) -> Path:
-    build_stage("foundation")
     land(MARCH, [REPEATER, REFUSER, MOVER, WRONG_NUMBER, GIVEN_ONCE])
     build(MARCH)
     deliver_call_list(MARCH)

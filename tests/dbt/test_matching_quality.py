@@ -19,7 +19,6 @@ from bench.matching_signals import DataSet, signals_with_truth
 from bench.matching_warehouse import Warehouse
 from include.local.instance import Instance
 from include.settings import Settings
-from include.warehouse.dbt import build_stage
 
 SEED = 1207
 
@@ -31,7 +30,6 @@ def signals() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def built(server: Instance, warehouse: Path, signals: pd.DataFrame) -> Warehouse:
-    build_stage("foundation")
     database = Settings.from_environment().environment["VS_WAREHOUSE_DATABASE"]
     built = Warehouse(f"{server.postgres.superuser_dsn}/{database}")
     built.build(signals, QUARTER)

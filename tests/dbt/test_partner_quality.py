@@ -58,7 +58,6 @@ def zorgplus_rows() -> list[Row]:
 @pytest.fixture(scope="module")
 def marts(warehouse: Path) -> Iterator[dict[str, dict[str, Any]]]:
     """The mart's rows of June by partner."""
-    build_stage("foundation")
     with connect(Role.EXPORTER) as connection:
         connection.execute("insert into ops.closure_ledger values ('2024-05', 1, 'b', 'c', 0, 0, 0, 0, 0, 'hash')")
     open_month(JUNE)

@@ -86,7 +86,6 @@ def close(month: Month) -> None:
 
 @pytest.fixture(scope="module")
 def two_months(warehouse: Path) -> Path:
-    build_stage("foundation")
     land(MARCH, [REFUSER, UNREACHED, FIXED, PAID, GONE, WAITING])
     build(MARCH)
     deliver_call_list(MARCH)

@@ -57,7 +57,6 @@ def id_of(reference: str, column: str = "call_record_id") -> str:
 @pytest.fixture(scope="module")
 def municipality(warehouse: Path) -> Path:
     """March as it came in, with its list handed over; in April and May the same people and some more."""
-    build_stage("foundation")
     land(MARCH, [OBJECTOR, HOUSEMATE, ORDINARY])
     build(MARCH)
     deliver_call_list(MARCH)

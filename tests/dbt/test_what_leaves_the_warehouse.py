@@ -52,7 +52,6 @@ def built(warehouse: Path, server: Instance) -> Iterator[psycopg.Connection]:
     """A superuser's connection to a warehouse that holds a whole month, the last of a quarter."""
     address = f"{server.postgres.superuser_dsn}/{os.environ['VS_WAREHOUSE_DATABASE']}"
     with psycopg.connect(address, autocommit=True) as connection:
-        build_stage("foundation")
         land_deliveries(connection, [Delivery("woonbedrijf", "Huur", MONTH, signals_of("2712", 0, 40))])
         land_deliveries(connection, [Delivery("zorgplus", "Zorg", MONTH, signals_of("2713", 20, 45))])
         build_stage("matched", MONTH)

@@ -23,7 +23,6 @@ SURNAMES = ("Jansen", "Bakker", "Visser", "Smit", "Meijer", "Mulder", "Dekker", 
 
 def build_month(connection: psycopg.Connection) -> None:
     """Everything up to and including the marts of a month that is about to be frozen; `connection` is a superuser's."""
-    build_stage("foundation")
     land_signals(connection)
     build_stage("matched", MONTH)
     answer_enrichment(connection)

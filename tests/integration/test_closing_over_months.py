@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from include.months import Month
-from include.warehouse.dbt import build_stage
 from tests.closing_over_months import Figures, run_months
 from tests.month_in_process import sandbox
 
@@ -28,7 +27,6 @@ def run(exchange: Path, monkeypatch: pytest.MonkeyPatch, first: Month, number: i
     monkeypatch.setenv("VS_BSN_KEY", f"the key of seed {SEED}")
     for name, value in told.items():
         monkeypatch.setenv(name, str(value))
-    build_stage("foundation")
     months = [first.plus(offset) for offset in range(number)]
     began = time.monotonic()
     with sandbox(exchange, exchange.parent / "sandbox", port=port, token=TOKEN, seed=SEED, **told):

@@ -39,7 +39,6 @@ from include.months import Month
 from include.settings import PROJECT_ROOT, Role
 from include.warehouse.alerts import open_alerts
 from include.warehouse.connection import connect
-from include.warehouse.dbt import build_stage
 from tests.fixtures.deliveries import DRINKWATER, FORMATS, STADSENERGIE, WOONBEDRIJF, ZORGPLUS, PartnerFormat, Row
 from tests.integration.dying_ingest import POINTS
 
@@ -643,7 +642,6 @@ def test_a_row_of_another_month_is_quarantined(day: str, is_good: bool, month: M
 
 def test_whatever_the_order_of_arrival_the_newest_delivery_wins_and_all_is_kept(month: Month) -> None:
     """Two sequences and a late file with the same references, in all orders: the same signal wins each time."""
-    build_stage("foundation")
     amounts = {"regular": "1.00", "second": "2.00", "late": "3.00"}
     for order in itertools.permutations(amounts):
         before, now = next(_months), next(_months)

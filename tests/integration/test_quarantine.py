@@ -32,7 +32,6 @@ from include.months import Month
 from include.quality.gates import run_gate
 from include.settings import CONTRACTS_FOLDER, PROJECT_ROOT, Role
 from include.warehouse.connection import connect
-from include.warehouse.dbt import build_stage
 from tests.fixtures.deliveries import DRINKWATER, STADSENERGIE, WOONBEDRIJF, ZORGPLUS, PartnerFormat, Row
 
 BY = "M. de Wit"
@@ -292,7 +291,6 @@ def test_a_released_row_loses_from_the_correction_that_came_since(month: Month, 
     deliver(ZORGPLUS, month, corrected, "_02")
     mend_dates(contracts)
     assert quarantine.release(Selection(month=month), BY).rows_released == 2
-    build_stage("foundation")
     with connect(Role.TRANSFORMER) as connection:
         found = connection.execute(
             "select arrears_eur::text, delivery_sequence from staging.stg_signals"

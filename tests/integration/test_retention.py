@@ -25,7 +25,6 @@ FILES = {
 @pytest.fixture(scope="module")
 def exchange(warehouse: Path) -> Path:
     """Two months: in each a signal that is picked up and one of outside the municipality, and their files."""
-    build_stage("foundation")
     for month in (OLD, NEW):
         land(month, [
             Signal(f"in-{month}", "Jansen", phone="+31612345678", amount=f"{month.number}00.00"),

@@ -35,7 +35,6 @@ from include.sandbox.ris_server import BASE_PATH, RisServer
 from include.sandbox.settings import SandboxSettings
 from include.settings import Role
 from include.warehouse.connection import connect
-from include.warehouse.dbt import build_stage
 from tests.unit.test_sandbox_ris import put_list
 
 SECRET = "the-clients-secret"
@@ -71,13 +70,8 @@ class Town:
         self.ours |= {f"call_{month}_{n}" for n in numbers}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def foundation(warehouse: Path) -> None:
-    build_stage("foundation")
-
-
 @pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
+def town(warehouse: Path, tmp_path: Path) -> Iterator[Town]:
     """Two open months, nothing landed."""
     seed = int(os.environ.get("VS_FAULT_SEED") or secrets.randbelow(2**31))
     forget()
