@@ -4,8 +4,9 @@
 
 **What** pull what is new or changed in RIS (by API or files), then for each open month it touches: gate **G6** → dbt
 *marts* → the warm part of Kwadraad's work list, which becomes a new file only when its content is new. A month that
-stops at its gate does not stop the others. Open months without news get their work list with the days people wait now.
-What was said about a closed month waits for a person (`ops.restatements`); nothing of that month changes.
+stops at its gate does not stop the others. Open months without news, and closed ones in which somebody waits, get their
+work list with the days people wait now. What was said about a closed month waits for a person (`ops.restatements`);
+nothing of that month's numbers changes.
 
 **Emits** `outcomes_collected`.
 

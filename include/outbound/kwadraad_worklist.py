@@ -2,8 +2,9 @@
 
 Rule: each file holds the whole list of the month; it goes out when its content is new. One sheet a table of the
 contract `kwadraad_worklist`, filled from `outbound.out_kwadraad_<table>`; headings are the contract's. Days of waiting
-are counted up to a given day, so a day later the list of who still waits is new. To change a column, change the
-contract and that model.
+are counted up to a given day, so a day later the list of who still waits is new. A closed month's list stays as it is,
+unless somebody in it still waits: a closure must not end the daily reminder. To change a column, change the contract
+and that model.
 """
 
 from __future__ import annotations
@@ -31,21 +32,32 @@ RECIPIENT = "kwadraad"
 _ORDER = {"warm": "followup_started_on is not null, days_waiting desc nulls last, case_id, surname, initials"}
 
 
+#: accepted help, nobody has come yet, and RIS did not close the case
+_WAITING = """
+    select warm.signal_month
+    from outbound.out_kwadraad_warm as warm
+    where warm.followup_started_on is null and not exists (
+        select from ops.closure_items as items where items.case_id = warm.case_id and items.state = 'accepted'
+    )
+"""
+
+
 def deliver_open_worklists(on: date | None, except_for: Collection[str] = ()) -> list[DeliverySummary]:
-    """Deliver the list of every month that has one and is not closed, but for these."""
+    """Deliver the list of every month that has one and is open, or has somebody waiting, but for these."""
     with connect(Role.EXPORTER) as connection:
         months = connection.execute(
             "select distinct signal_month from ops.exchange_ledger where contract = %s and signal_month <> all (%s) "
-            "and signal_month not in (select ledger.signal_month from ops.closure_ledger as ledger) order by 1",
+            "and (signal_month not in (select ledger.signal_month from ops.closure_ledger as ledger)"
+            f" or signal_month in ({_WAITING})) order by 1",
             (CONTRACT, list(except_for)),
         ).fetchall()
     return [deliver_worklist(Month.parse(month), on) for (month,) in months]
 
 
 def deliver_worklist(month: Month, on: date | None = None) -> DeliverySummary:
-    """Deliver the month's work list as of the day `on` when it says something new; a closed month's list stays.
+    """Deliver the month's work list as of the day `on` when it says something new.
 
-    Without a day, days of waiting are counted up to the last answer of RIS.
+    Without a day, days of waiting are counted up to the last answer of RIS, and a closed month's list stays.
     """
     contract = load_contract(CONTRACT)
     draft, again = whole_content(lambda connection: _contents(connection, month, contract, on))
@@ -57,10 +69,16 @@ def deliver_worklist(month: Month, on: date | None = None) -> DeliverySummary:
             folder=contract.folder,
             month=month,
             file_name=lambda sequence: contract.file_name(month, sequence),
-            draft=lambda connection, last: None if month_is_closed(month, connection) else draft(connection, last),
+            draft=lambda connection, last: None if _stays(connection, month, on) else draft(connection, last),
             again=again,
         )
     )
+
+
+def _stays(connection: psycopg.Connection, month: Month, on: date | None) -> bool:
+    if not month_is_closed(month, connection):
+        return False
+    return on is None or not connection.execute(f"{_WAITING} and warm.signal_month = %s", (str(month),)).rowcount
 
 
 def _contents(connection: psycopg.Connection, month: Month, contract: Contract, on: date | None) -> Draft | None:

@@ -5,7 +5,7 @@ Also here, because it needs the same two months: escalation is a list of candida
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 import psycopg
@@ -16,6 +16,7 @@ from include.months import Month
 from include.outbound.escalations import NotDecided, Recipient, candidates, decide, is_switched_on
 from include.outbound.kwadraad_worklist import deliver_open_worklists, deliver_worklist
 from include.settings import Role
+from include.warehouse.closure_ledger import close_month
 from include.warehouse.connection import connect
 from include.warehouse.dbt import build_stage
 from tests.dbt.landed import Signal, answer, deliver_call_list, land, rows
@@ -51,6 +52,16 @@ def called_in_vain(call_record_id: str, month: Month) -> None:
             " started_at, reached, attempt_result) select outcome_id, updated_at, 'att_' || number, number, 'outbound',"
             " '+31611110040', updated_at - make_interval(days => 7 - number), false, 'no_answer'"
             " from landing.ris_outcomes cross join generate_series(1, 7) as number where call_record_id = %s",
+            (call_record_id,),
+        )
+
+
+def wants_to_be_called(call_record_id: str) -> None:
+    with connect(Role.ADMIN) as connection:
+        connection.execute(
+            "update landing.ris_outcomes set callback_part_of_day = 'Avond', callback_from = '18:30',"
+            " callback_until = '20:00', callback_on = '2024-03-19', situation_summary = 'Baan kwijt'"
+            " where call_record_id = %s",
             (call_record_id,),
         )
 
@@ -95,6 +106,7 @@ def two_months(warehouse: Path) -> Path:
     ):  # fmt: skip
         answer(*ids(reference, MARCH), code, MARCH)
     called_in_vain(ids("unreached", MARCH)[0], MARCH)
+    wants_to_be_called(ids("waiting", MARCH)[0])
     followed_up(ids("fixed", MARCH)[1], "quick_fix", MARCH)
     close(MARCH)
 
@@ -179,11 +191,11 @@ def test_a_quick_fix_that_did_not_hold_is_visible(two_months: Path) -> None:
     assert not found["fixed-water"]["is_quick_fix_relapse"]
 
 
-def warm_sheet(exchange: Path, sequence: int) -> list[tuple]:
+def warm_sheet(exchange: Path, sequence: int, *headings_wanted: str) -> list[tuple]:
     file = exchange / "outbox" / "kwadraad" / f"kwadraad_worklist_{MARCH.compact}_{sequence:02d}.xlsx"
     [headings, *people] = load_workbook(file)["Warm"].iter_rows(values_only=True)
-    wanted = ("Achternaam", "Dagen wachtend", "Opvolging gestart op", "Opvolging beëindigd op")
-    places = [headings.index(heading) for heading in wanted]
+    wanted = headings_wanted or ("Dagen wachtend", "Opvolging gestart op", "Opvolging beëindigd op")
+    places = [headings.index(heading) for heading in ("Achternaam", *wanted)]
     return [tuple(person[place] for place in places) for person in people]
 
 
@@ -192,6 +204,11 @@ def test_the_warm_sheet_says_how_long_somebody_waits_and_since_when_somebody_hel
     assert deliver_worklist(MARCH, date(2024, 3, 20)).sequence == 1
     # who waits stands first; accepted on 15 March
     assert warm_sheet(two_months, 1) == [("Smit", 5, None, None), helped]
+    preferences = ("Voorkeur dagdeel", "Voorkeur van", "Voorkeur tot", "Voorkeur datum", "Samenvatting")
+    assert warm_sheet(two_months, 1, *preferences) == [
+        ("Smit", "Avond", time(18, 30), time(20, 0), datetime(2024, 3, 19), "Baan kwijt"),  # noqa: DTZ001
+        ("Bakker", None, None, None, None, None),
+    ]
     assert deliver_worklist(MARCH, date(2024, 3, 20)).sequence is None, "the same day again is no news"
     assert [one.sequence for one in deliver_open_worklists(date(2024, 3, 27))] == [2]
     assert warm_sheet(two_months, 2) == [("Smit", 12, None, None), helped]
@@ -240,3 +257,16 @@ def test_a_person_decides_about_a_candidate_and_the_decision_stays(two_months: P
     ]  # fmt: skip
     with connect(Role.ADMIN) as connection, pytest.raises(psycopg.errors.RaiseException, match="append-only"):
         connection.execute("delete from ops.escalation_decisions")
+
+
+def test_who_waits_is_reminded_of_after_the_month_is_closed(two_months: Path) -> None:
+    last = deliver_worklist(MARCH, date(2024, 3, 29)).sequence or 0
+    close_month(MARCH, "batch", "coordinator")
+    days = [deliver_open_worklists(date(2024, 4, day)) for day in (2, 3)]
+    assert [[one.sequence for one in lists] for lists in days] == [[last + 1], [last + 2]]
+    assert [person[:2] for person in warm_sheet(two_months, last + 2)] == [("Smit", 19), ("Bakker", 3)]
+    assert [one.sequence for one in deliver_open_worklists(None)] == [None], "without a day there is nothing new"
+
+    followed_up(ids("waiting", MARCH)[1], "referral_financial", MARCH)
+    assert deliver_open_worklists(date(2024, 4, 4)) == []
+    assert deliver_worklist(MARCH, date(2024, 4, 4)).sequence is None, "nobody waits any more: the closed list stays"
