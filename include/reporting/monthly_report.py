@@ -223,8 +223,8 @@ def _in_short(figures: Figures, month: Month) -> list[str]:
     if accepted and accepted.denominator and of_all and of_all.denominator:
         said.append(
             f"Van hen {'accepteerde' if accepted.numerator == 1 else 'accepteerden'} er "
-            f"{dutch(accepted.numerator or 0)} hulp: {percent(accepted.value or 0)} van wie gesproken is, {percent(of_all.value or 0)} van alle records "
-            "met een resultaat."
+            f"{dutch(accepted.numerator or 0)} hulp: {percent(accepted.value or 0)} van wie gesproken is, "
+            f"{percent(of_all.value or 0)} van alle records met een resultaat."
         )
     if figures.accounting:
         books = figures.accounting

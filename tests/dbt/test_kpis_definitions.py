@@ -138,6 +138,26 @@ def test_the_exposure_of_the_report_is_what_the_report_reads(manifest: Any) -> N
     assert {models(manifest, "marts")[name].unique_id for name in read} == set(report.depends_on.nodes)
 
 
+def test_all_that_is_read_or_kept_says_what_it_is(manifest: Any) -> None:
+    """Models, sources and seeds; and every column that a person edits, delivers or is promised."""
+    kept = [*manifest.nodes.values(), *manifest.sources.values()]
+    described = [node for node in kept if node.resource_type in ("model", "source", "seed")]
+    by_column = [
+        node for node in described if node.resource_type == "seed" or node.schema in ("landing", "marts", "outbound")
+    ]
+
+    assert len(described) > 100
+    assert [node.name for node in described if not node.description] == []
+    assert len(by_column) > 70
+    assert [
+        f"{node.name}.{column.name}" for node in by_column for column in node.columns.values() if not column.description
+    ] == []
+    assert [node.name for node in by_column if not node.columns] == []
+    for node in by_column:
+        if node.resource_type == "seed":
+            assert set(node.columns) == set(seed(node.name)[0]), node.name
+
+
 def test_facts_and_kpis_are_replaced_by_month(manifest: Any) -> None:
     by_month = {
         name
