@@ -56,7 +56,7 @@ class Simulation:
 
     name: str
     counts: list[Counts] = field(default_factory=list)
-    #: persons who would have got a letter or visit, and for whom no number was ever looked up
+    #: persons who got no letter or visit, would have, and for whom no number was ever looked up
     never_looked_up: int = 0
 
 
@@ -170,6 +170,11 @@ inner join {MODELS}.int_case_persons as persons
     on persons.call_record_id = routes.call_record_id and persons.signal_month = routes.signal_month
 where routes.signal_month = %(month)s and routes.route in ('letter', 'visit')
     and not exists (select from ops.enrichment_requests as asked where asked.request_id = persons.request_id)
+    and not exists (
+        select from intermediate.int_routes as was
+        where was.call_record_id = routes.call_record_id and was.signal_month = routes.signal_month
+            and was.route in ('letter', 'visit')
+    )
 """
 
 

@@ -139,10 +139,17 @@ def test_what_is_no_longer_picked_up_is_no_repeat_later(built: Path, tmp_path: P
     assert [of(found, month, "all")[0][0] for month in MONTHS] == [len(everybody(month)) for month in MONTHS]
     # 21 has no number and the same amount: a letter in April, a repeat after that
     assert [of(found, month, "letter")[1] for month in MONTHS] == [(1, 1, 0), (0, 0, 0), (0, 0, 0)]
-    assert found.never_looked_up == 1
+    assert found.never_looked_up == 0, "21 got the letter, looked up or not"
     assert [one.simulated_calls for one in totals(found) if one.route == "all"] == [
         sum(of(found, month, "call")[1][2] for month in MONTHS)
     ]
+
+
+def test_who_was_never_looked_up_is_counted(built: Path, tmp_path: Path) -> None:
+    """Number 21 has no number; in May the signal is a repeat, which it is not when nobody looks back."""
+    found = simulate(changes_of(tmp_path, {"repeat_rules": [{"lookback_months": 0}]}), [MAY])
+    assert of(found, MAY, "letter") == ((0, 0, 0), (1, 1, 0))
+    assert found.never_looked_up == 1
 
 
 def test_level_and_recurrence_from_a_day_on(built: Path, tmp_path: Path) -> None:
