@@ -40,7 +40,7 @@ PASSWORDS = frozenset({"superset_beheer", "superset_kijker", *(role.value for ro
 # What the person who starts the platform may decide, as environment of `vs up`.
 CHOICES = (
     "VS_RIS_BY", "AIRFLOW_CONN_RIS", "VS_EXCHANGE_ROOT", "VS_REPORTS", "VS_MUNICIPALITY_CODE", "VS_MUNICIPALITY_NAME",
-    "VS_OPENPGP_KEYS",
+    "VS_OPENPGP_KEYS", "VS_CHROMIUM",
     "VS_POLL_SECONDS", "VS_ENRICHMENT_WAIT_MINUTES", "VS_PREVIOUS_MONTH_WAIT_DAYS", "VS_APPROVAL_WAIT_HOURS",
     "VS_ACKNOWLEDGEMENT_WAIT_HOURS",
 )  # fmt: skip
