@@ -1,8 +1,8 @@
 """Bring Superset to what this folder says: metadata tables, roles, users, dashboards. Runs in `.venv-bi`.
 
-`vs bi up` and `vs bi import` start it; it says what it did as one line of JSON and ends with a code that is not zero
-when anything is wrong. Superset's own `import-directory` does neither: it answers 0 to broken YAML and leaves what was
-deleted from the folder.
+`vs bi up` and `vs bi import` start it; its last line is JSON: what it did, or why it refused. It ends with a code that
+is not zero when anything is wrong. Superset's own `import-directory` does neither: it answers 0 to broken YAML and
+leaves what was deleted from the folder.
 
 Rule: what is imported from here is marked as managed outside Superset, so nobody edits it on the screen, and what
 carries that mark and is not in the folder any more is removed. What somebody draws himself carries no mark and stays.
@@ -39,7 +39,7 @@ def main(assets: Path) -> int:
             _bring_metadata_up_to_date()
             said = _apply(assets)
         except AssetsRefused as refusal:
-            print(refusal, file=sys.stderr)
+            print(json.dumps({"refused": str(refusal)}))
             return 1
     print(json.dumps(said))
     return 0

@@ -52,6 +52,7 @@ def show_results(instance: Instance, airflow: LocalAirflow, months: Sequence[Mon
         ("Work lists for Kwadraad", f"{environment['VS_EXCHANGE_ROOT']}/outbox/kwadraad"),
         ("All files in and out", environment["VS_EXCHANGE_ROOT"]),
         ("KPIs of a month", f"vs kpi {months[-1]}"),
+        ("Dashboards", "make bi   (Superset, in Dutch; docs/how-to/dashboards.md)"),
         ("Marts for BI", "vs dsn bi_reader   (a PostgreSQL URL, read-only)"),
         ("Gate results", f'psql "$(vs dsn vs_admin)" -c "{gates}"'),
     ):

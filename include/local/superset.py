@@ -11,6 +11,7 @@ import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from include.local.instance import WAREHOUSE_DATABASE, Instance, write_private
 from include.local.prepare import SUPERSET_DATABASE, SUPERSET_OWNER, prepare_superset
@@ -82,10 +83,11 @@ class LocalSuperset:
         )  # fmt: skip
         log = self.processes.log("superset-import")
         log.write_text(done.stderr, encoding="utf-8")
+        said = _last_line_of(done.stdout)
         if done.returncode:
-            said = done.stderr.strip().splitlines() or ["nothing"]
-            raise SupersetFailed(f"The dashboards were not imported. {said[-1][:2000]}\nIts whole log is {log}")
-        return json.loads(done.stdout.splitlines()[-1])
+            why = said.get("refused") or (done.stderr.strip().splitlines() or ["It said nothing."])[-1]
+            raise SupersetFailed(f"The dashboards were not imported. {why[:2000]}\nThe whole log is {log}")
+        return said
 
     def start(self) -> bool:
         """Start it unless it runs just so already."""
@@ -140,3 +142,8 @@ class LocalSuperset:
             "VS_SUPERSET_MARTS": f"postgresql+psycopg2://{address}",
             "VS_SUPERSET_MARTS_PASSWORD": self.instance.secret(Role.BI_READER),
         } | {f"VS_SUPERSET_PASSWORD_{user.upper()}": self.password(user) for user in (ADMIN, VIEWER)}
+
+
+def _last_line_of(text: str) -> dict[str, Any]:
+    lines = text.strip().splitlines()
+    return json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
