@@ -43,6 +43,22 @@ def test_creating_again_keeps_ports_and_secrets(instance: Instance):
     assert instance.state_file.read_text(encoding="utf-8") == before
 
 
+def test_an_instance_of_an_older_version_gets_what_it_lacks_and_keeps_the_rest(instance: Instance):
+    now = json.loads(instance.state_file.read_text(encoding="utf-8"))
+    older = {
+        part: {name: value for name, value in values.items() if not name.startswith("superset")}
+        for part, values in now.items()
+    }
+    instance.state_file.write_text(json.dumps(older), encoding="utf-8")
+    again = Instance(instance.home)
+    assert again.secret("bsn_key") == older["secrets"]["bsn_key"]
+    again.create()
+    assert again.port("superset") not in older["ports"].values()
+    assert len(again.secret("superset_key")) > 40
+    kept = json.loads(instance.state_file.read_text(encoding="utf-8"))
+    assert {part: {name: kept[part][name] for name in older[part]} for part in older} == older
+
+
 def test_secrets_are_for_the_owner_only(instance: Instance):
     instance.choose({"AIRFLOW_CONN_RIS": "secret"}, sandbox=True)
     for name in ("instance.json", "choices.json"):
