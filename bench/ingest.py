@@ -76,6 +76,8 @@ class Platform:
         """As if nothing had ever been delivered or loaded."""
         shutil.rmtree(self.inbox.parents[1] / "archive", ignore_errors=True)
         with psycopg.connect(self.superuser_dsn, autocommit=True) as connection:
+            # decisions are append-only; a bench begins again where a platform never does
+            connection.execute("set session_replication_role = replica")
             connection.execute("truncate landing.signals, landing.raw_blocks, landing.quarantined_rows")
             connection.execute("truncate ops.deliveries cascade")
             connection.execute("drop table if exists public.bare, public.plain")
