@@ -8,6 +8,7 @@ step by step, without Airflow and undisturbed.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import socket
@@ -20,12 +21,13 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from include.local.instance import Instance
+from include.local.instance import WAREHOUSE_DATABASE, Instance
 from include.local.processes import Processes
 from include.months import Month
 from include.settings import PROJECT_ROOT, Role, Settings
 from tests import month_in_process
 from tests.month_in_process import partners_deliver
+from tests.personal_data import Arguments, Words, personal_values, read_files, read_tables
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 
@@ -39,6 +41,7 @@ class Platform:
     def __init__(self, home: Path) -> None:
         self.instance = Instance(home)
         self.exchange = home / "exchange"
+        self.arguments = Arguments()
         self.environment = dict(
             os.environ, VS_HOME=str(home), PYTHONPATH=str(PROJECT_ROOT), VS_SANDBOX_SEED=str(SEED), COLUMNS="160"
         )
@@ -88,11 +91,12 @@ def fingerprint(month: Month, environment: dict[str, str]) -> str:
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     platform = Platform(tmp_path_factory.mktemp("e2e") / "home")
-    try:
-        platform.vs("up", "--sandbox")
-        yield platform
-    finally:
-        platform.vs("down")
+    with platform.arguments:
+        try:
+            platform.vs("up", "--sandbox")
+            yield platform
+        finally:
+            platform.vs("down")
     assert Processes(platform.instance.home).marked() == []
 
 
@@ -237,6 +241,41 @@ def test_a_no_sends_nothing_and_is_recorded(platform: Platform):
     assert "not approved" in output, output
     assert platform.sent("certin") == before
     assert platform.query("select decision from ops.approvals where signal_month = %s", str(THIRD)) == [("rejected",)]
+
+
+def test_nothing_personal_and_no_secret_stands_where_it_may_not(platform: Platform):
+    """Of all that ran above: logs, Airflow's database (XCom, rendered templates), books, marts, reports, arguments."""
+    home, postgres = platform.instance.home, platform.instance.postgres
+    where_it_may, where_not, in_airflow = Words(), Words(), Words()
+    with psycopg.connect(f"{postgres.superuser_dsn}/{WAREHOUSE_DATABASE}") as connection:
+        values = personal_values(connection)
+        read_tables(where_it_may, connection, lambda schema, _: schema in ("landing", "outbound"))
+        read_tables(where_not, connection, lambda schema, _: schema in ("ops", "marts", "marts_public", "closed"))
+    with psycopg.connect(f"{postgres.superuser_dsn}/airflow") as connection:
+        read_tables(in_airflow, connection, lambda *_: True)
+    read_files(where_it_may, platform.exchange / "archive")
+    logs = Words()
+    for folder in (home / "logs", home / "airflow" / "logs"):
+        read_files(logs, folder)
+    read_files(where_not, home, [home / name for name in ("postgres", "exchange", "sandbox", "logs")])
+    for receipt in sorted(platform.exchange.rglob("receipt_*.json")):
+        where_not.add(receipt.name, receipt.read_text(encoding="utf-8"))
+
+    arguments = platform.arguments.words
+    for words in (logs, where_not, in_airflow, arguments):
+        assert len(words.places) > 100, "hardly anything was read"
+    for kind, wanted in values.items():
+        assert len(where_it_may.found(wanted)) > 50, f"the search does not find a {kind} where it stands"
+        for words in (logs, where_not, in_airflow, arguments):
+            assert not sorted(set(words.found(wanted).values())), f"a {kind} stands there"
+    secrets = {secret.strip(".+-") for secret in _secrets(platform)}
+    assert len(secrets) > 8
+    for words in (logs, in_airflow, arguments):
+        assert not sorted(set(words.found(secrets).values())), "a secret stands there"
+
+
+def _secrets(platform: Platform) -> list[str]:
+    return list(json.loads(platform.instance.state_file.read_text(encoding="utf-8"))["secrets"].values())
 
 
 def _waiting(api, month: Month):
