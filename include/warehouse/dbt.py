@@ -85,17 +85,12 @@ def run_elsewhere(target: str, selector: str, months: Sequence[Month], between: 
 
     The project is parsed once, in a folder of its own. `between` is called after each month.
     """
-    from dbt.cli.main import dbtRunner
-
     folder = ["--target-path", str(Settings.from_environment().dbt_target_folder / target)]
-    parsed = dbtRunner().invoke(["parse", *_common(target), *folder, *QUIET])
+    parsed = _invoke(["parse", *folder], None, target)
     if parsed.result is None:
         raise DbtStageFailed(f"dbt could not read the project: {without_row_values(str(parsed.exception))}")
     for month in months:
-        with _month_in_environment(month):
-            answer = dbtRunner(manifest=parsed.result).invoke(
-                ["run", *_common(target), *folder, *QUIET, "--select", selector]
-            )
+        answer = _invoke(["run", *folder, "--select", selector], month, target, parsed.result)
         _raise_for_failures(_run_results(answer, target, month), target, month)
         between(month)
 
@@ -162,18 +157,17 @@ def without_row_values(message: str | None) -> str | None:
     return " ".join(kept.split())[:1000]
 
 
-def _invoke(arguments: Sequence[str], month: Month | None) -> dbtRunnerResult:
-    """Run dbt in this process."""
+def _invoke(
+    arguments: Sequence[str], month: Month | None, target: str = DBT_TARGET, manifest: Any = None
+) -> dbtRunnerResult:
+    """Run dbt in this process; with a `manifest` the project is not read again."""
     from dbt.cli.main import dbtRunner
 
-    with _month_in_environment(month):
-        return dbtRunner().invoke([arguments[0], *_common(DBT_TARGET), *QUIET, *arguments[1:]])
-
-
-def _common(target: str) -> list[str]:
     folder = str(DBT_PROJECT_FOLDER)
     # named as Cosmos names them: dbt parses everything again when they are given once and not the other time
-    return ["--project-dir", folder, "--profiles-dir", folder, "--profile", DBT_PROFILE, "--target", target]
+    common = ["--project-dir", folder, "--profiles-dir", folder, "--profile", DBT_PROFILE, "--target", target]
+    with _month_in_environment(month), _flags_of_one_invocation():
+        return dbtRunner(manifest=manifest).invoke([arguments[0], *common, *QUIET, *arguments[1:]])
 
 
 def _run_results(answer: dbtRunnerResult, stage: str, month: Month | None) -> dict[str, Any]:
@@ -216,6 +210,19 @@ def _month_in_environment(month: Month | None) -> Iterator[None]:
             del os.environ[MONTH_VARIABLE]
         else:
             os.environ[MONTH_VARIABLE] = before
+
+
+@contextmanager
+def _flags_of_one_invocation() -> Iterator[None]:
+    """dbt's adapter adds its flags to a list of the whole process at every invocation, and looks up where each of them
+    comes from through every module there is: the hundredth invocation would spend ten seconds on that alone."""
+    from dbt.adapters.base.impl import DEFAULT_BASE_BEHAVIOR_FLAGS
+
+    before = list(DEFAULT_BASE_BEHAVIOR_FLAGS)
+    try:
+        yield
+    finally:
+        DEFAULT_BASE_BEHAVIOR_FLAGS[:] = before
 
 
 def _is_closed(month: Month) -> bool:
