@@ -166,7 +166,7 @@ def _invoke(
     folder = str(DBT_PROJECT_FOLDER)
     # named as Cosmos names them: dbt parses everything again when they are given once and not the other time
     common = ["--project-dir", folder, "--profiles-dir", folder, "--profile", DBT_PROFILE, "--target", target]
-    with _month_in_environment(month), _flags_of_one_invocation():
+    with _month_in_environment(month), _cheap_flags():
         return dbtRunner(manifest=manifest).invoke([arguments[0], *common, *QUIET, *arguments[1:]])
 
 
@@ -213,16 +213,20 @@ def _month_in_environment(month: Month | None) -> Iterator[None]:
 
 
 @contextmanager
-def _flags_of_one_invocation() -> Iterator[None]:
-    """dbt's adapter adds its flags to a list of the whole process at every invocation, and looks up where each of them
-    comes from through every module there is: the hundredth invocation would spend ten seconds on that alone."""
+def _cheap_flags() -> Iterator[None]:
+    """dbt's adapter adds behaviour flags to a list of the whole process at every invocation, so that each costs more
+    than the one before (dbt-labs/dbt-adapters issue 2136); and it reads the source of every function on the stack to
+    say who set a flag, which in a process with many modules takes longer than building a small stage."""
     from dbt.adapters.base.impl import DEFAULT_BASE_BEHAVIOR_FLAGS
+    from dbt_common.behavior_flags import BehaviorFlagRendered
 
-    before = list(DEFAULT_BASE_BEHAVIOR_FLAGS)
+    flags, source = list(DEFAULT_BASE_BEHAVIOR_FLAGS), BehaviorFlagRendered._default_source
+    BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt.adapters")  # type: ignore[method-assign]
     try:
         yield
     finally:
-        DEFAULT_BASE_BEHAVIOR_FLAGS[:] = before
+        DEFAULT_BASE_BEHAVIOR_FLAGS[:] = flags
+        BehaviorFlagRendered._default_source = staticmethod(source)  # type: ignore[method-assign]
 
 
 def _is_closed(month: Month) -> bool:
