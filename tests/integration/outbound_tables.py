@@ -43,7 +43,6 @@ _BY_CONTRACT = {
 def create_outbound_tables() -> None:
     """All of them, empty, owned by the role dbt has."""
     with connect(Role.TRANSFORMER) as connection:
-        connection.execute("create table if not exists staging.stg_ris_outcomes (call_record_id text)")
         connection.execute(
             "create table if not exists intermediate.int_calls__suppressed (signal_month text, call_record_id text);"
             "grant select on intermediate.int_calls__suppressed to vs_exporter"

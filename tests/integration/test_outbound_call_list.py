@@ -176,8 +176,13 @@ def test_who_objects_between_approval_and_delivery_is_left_off_and_withdrawn(mon
 def test_a_record_that_was_called_is_done_and_not_withdrawn(month: Month, outbox: Path) -> None:
     on_the_list(month, 1, 2)
     deliver_call_list(month)
-    with connect(Role.TRANSFORMER) as connection:
-        connection.execute("insert into staging.stg_ris_outcomes values (%s)", (f"call_{_key(month, 1):020d}",))
+    with connect(Role.LOADER) as connection:
+        connection.execute(
+            "insert into landing.ris_outcomes (outcome_id, updated_at, call_record_id, case_id, result_code, result_at,"
+            " script_version, source) select 'outcome', now(), call_record_id, case_id, 'no_answer', now(), 'script-1',"
+            " 'api' from ops.call_records where call_record_id = %s",
+            (f"call_{_key(month, 1):020d}",),
+        )
     on_the_list(month)
     deliver_call_list(month)
     assert manifest_of(files(outbox, month)[1])["withdrawn"] == [f"call_{_key(month, 2):020d}"]
