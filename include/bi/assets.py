@@ -17,8 +17,12 @@ from sqlglot import exp
 
 from include.settings import PROJECT_ROOT
 
-ASSETS_FOLDER = PROJECT_ROOT / "bi" / "assets"
-ROLES_FILE = PROJECT_ROOT / "bi" / "roles.yaml"
+BI_FOLDER = PROJECT_ROOT / "bi"
+ASSETS_FOLDER = BI_FOLDER / "assets"
+ROLES_FILE = BI_FOLDER / "roles.yaml"
+#: What Superset writes in an address where the password was (its PASSWORD_MASK). An address that comes in with exactly
+#: this keeps the password that is handed over beside it, so that none ever stands in a file.
+MASKED_PASSWORD = "X" * 10
 
 
 class AssetUnreadable(RuntimeError):

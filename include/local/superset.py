@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from include.bi.assets import ASSETS_FOLDER, BI_FOLDER, MASKED_PASSWORD
 from include.local.instance import WAREHOUSE_DATABASE, Instance, write_private
 from include.local.prepare import SUPERSET_DATABASE, SUPERSET_OWNER, prepare_superset
 from include.local.processes import Processes, Service, inherited_environment, wait_until
 from include.settings import PROJECT_ROOT, Role
 
 NAME = "superset"
-BI_FOLDER = PROJECT_ROOT / "bi"
 ENVIRONMENT_FOLDER = PROJECT_ROOT / ".venv-bi"
-ASSETS_FOLDER = BI_FOLDER / "assets"
 #: who may log in, as bi/roles.yaml says; each has a password of this instance
 ADMIN, VIEWER = "beheer", "kijker"
 START_SECONDS = 120
@@ -137,7 +136,7 @@ class LocalSuperset:
 
     def _secrets_of_assets(self) -> dict[str, str]:
         """What importing needs besides: the way to the marts (Superset keeps it encrypted) and the users' passwords."""
-        address = f"{Role.BI_READER}:XXXXXXXXXX@127.0.0.1:{self.instance.port('postgres')}/{self.warehouse}"
+        address = f"{Role.BI_READER}:{MASKED_PASSWORD}@127.0.0.1:{self.instance.port('postgres')}/{self.warehouse}"
         return {
             "VS_SUPERSET_MARTS": f"postgresql+psycopg2://{address}",
             "VS_SUPERSET_MARTS_PASSWORD": self.instance.secret(Role.BI_READER),

@@ -27,6 +27,18 @@ def foundation(warehouse: Path) -> StageSummary:
     return build_stage("foundation")
 
 
+def test_an_invocation_leaves_no_flags_behind(foundation: StageSummary) -> None:
+    # what one invocation adds would make every later one of this process slower
+    from dbt.adapters.base.impl import DEFAULT_BASE_BEHAVIOR_FLAGS
+    from dbt_common.behavior_flags import BehaviorFlagRendered
+
+    flags, source = list(DEFAULT_BASE_BEHAVIOR_FLAGS), BehaviorFlagRendered._default_source
+    assert flags
+    build_stage("foundation")
+    assert flags == DEFAULT_BASE_BEHAVIOR_FLAGS
+    assert BehaviorFlagRendered._default_source is source
+
+
 def test_every_model_has_its_result(foundation: StageSummary) -> None:
     land(MAY, [Signal("s1", "Jansen"), Signal("s2", "Bakker", house_number=2)])
     summary = build_stage("matched", MAY, run_id="run-7")

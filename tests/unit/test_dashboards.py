@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from include.bi.assets import ASSETS_FOLDER, Assets, AssetUnreadable, roles
+from include.bi.assets import ASSETS_FOLDER, MASKED_PASSWORD, Assets, AssetUnreadable, roles
 from include.bi.checks import contracted_tables, problems_of
 from include.reporting.monthly_report import REASONS, STATES
 from include.settings import DBT_PROJECT_FOLDER, PROJECT_ROOT
@@ -156,7 +156,7 @@ def test_sql_for_a_viewer_is_a_problem(permission: tuple[str, str], assets: Asse
 
 def test_superset_reads_as_bi_reader_and_writes_nothing(assets: Assets):
     (database,) = assets.databases
-    assert database.content["sqlalchemy_uri"].startswith("postgresql+psycopg2://bi_reader:XXXXXXXXXX@")
+    assert database.content["sqlalchemy_uri"].startswith(f"postgresql+psycopg2://bi_reader:{MASKED_PASSWORD}@")
     writing = ("allow_dml", "allow_ctas", "allow_cvas", "allow_csv_upload")
     assert not [name for name in writing if database.content[name]]
 
