@@ -6,6 +6,7 @@ PostgreSQL refuses to run as root, so as root it runs as its own system user (th
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -131,8 +132,19 @@ def _plain_environment() -> dict[str, str]:
 def _system_user() -> str | None:
     if sys.platform == "win32" or os.geteuid() != 0:
         return None
-    ensure_user_exists(SYSTEM_USER)
+    make_system_user(SYSTEM_USER)
     return SYSTEM_USER
+
+
+def make_system_user(name: str) -> None:
+    """The system user of that name, unless it exists.
+
+    One process at a time: two that begin together on a new machine would each make it, with another user id, and the
+    first would then run under an id that is gone.
+    """
+    with (Path(tempfile.gettempdir()) / f"{name}-user.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ensure_user_exists(name)
 
 
 def new_password() -> str:
