@@ -14,7 +14,7 @@ BI_PYTHON ?= $(shell for python in $(PYTHON) python3.11 python3.12; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' >/dev/null 2>&1 && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bi test test-bi test-long bench-ingest bench-matching bench-months lint lock clean
+.PHONY: help setup demo bi test test-bi test-long test-chaos bench-ingest bench-matching bench-months lint lock clean
 
 help: ## show this list
 	@echo "make <target>, and then the vs command in $(VENV)/bin (try: $(VENV)/bin/vs --help)"
@@ -51,6 +51,9 @@ test-bi: setup $(BI_READY) ## the dashboards in a real browser: login, filters, 
 
 test-long: setup ## five thousand spoiled deliveries instead of five hundred (VS_FUZZ_SEED=… repeats a run)
 	@$(VENV)/bin/python -m pytest tests -m long -ra -s
+
+test-chaos: setup ## what a month survives: kills, power cuts, full disks, lost folders, two runs at once (VS_CHAOS_SEED=…)
+	@$(VENV)/bin/python -m pytest tests/chaos -m chaos -s -ra
 
 bench-ingest: setup ## how fast and in how little memory large deliveries are taken in, beside pandas and a bare COPY
 	@$(VENV)/bin/python -W ignore -m bench.ingest

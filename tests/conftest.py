@@ -76,6 +76,7 @@ def warehouse(server: Instance, built_foundation: Path, tmp_path_factory: pytest
     home = tmp_path_factory.mktemp("warehouse")
     with database_of_this_module(server, FOUNDATION, built_foundation), pytest.MonkeyPatch.context() as patch:
         patch.setenv("VS_HOME", str(home))
+        (home / "exchange" / "inbox").mkdir(parents=True)
         patch.setenv("VS_EXCHANGE_ROOT", str(home / "exchange"))
         patch.setenv("VS_REPORTS", str(home / "reports"))
         yield home / "exchange"
@@ -85,13 +86,7 @@ def warehouse(server: Instance, built_foundation: Path, tmp_path_factory: pytest
 def database_of_this_module(server: Instance, template: str, dbt_folder: Path) -> Iterator[None]:
     """A copy of `template`, and the environment that leads to it."""
     with psycopg.connect(f"{server.postgres.superuser_dsn}/postgres", autocommit=True) as connection:
-        connection.execute(f"drop database if exists {OF_THIS_MODULE} with (force)")
-        connection.execute(f"create database {OF_THIS_MODULE} template {template}")
-        # grants on the database itself do not come with a template
-        connection.execute(f"revoke all on database {OF_THIS_MODULE} from public")
-        connection.execute(f"grant connect, temporary, create on database {OF_THIS_MODULE} to vs_transformer, vs_admin")
-        connection.execute(f"grant connect, temporary on database {OF_THIS_MODULE} to vs_loader, vs_exporter")
-        connection.execute(f"grant connect on database {OF_THIS_MODULE} to bi_reader")
+        copy_warehouse(connection, OF_THIS_MODULE, template)
     environment = server.platform_environment() | {
         "VS_WAREHOUSE_DATABASE": OF_THIS_MODULE,
         "DBT_TARGET_PATH": str(dbt_folder / "target"),
@@ -101,3 +96,14 @@ def database_of_this_module(server: Instance, template: str, dbt_folder: Path) -
         for name, value in environment.items():
             patch.setenv(name, value)
         yield
+
+
+def copy_warehouse(connection: psycopg.Connection, name: str, template: str, tablespace: str | None = None) -> None:
+    """The database `name` anew, as a copy of `template`; its tables may lie in another tablespace."""
+    connection.execute(f"drop database if exists {name} with (force)")
+    connection.execute(f"create database {name} template {template}{f' tablespace {tablespace}' if tablespace else ''}")
+    # grants on the database itself do not come with a template
+    connection.execute(f"revoke all on database {name} from public")
+    connection.execute(f"grant connect, temporary, create on database {name} to vs_transformer, vs_admin")
+    connection.execute(f"grant connect, temporary on database {name} to vs_loader, vs_exporter")
+    connection.execute(f"grant connect on database {name} to bi_reader")

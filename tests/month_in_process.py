@@ -10,15 +10,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 
 from include.months import Month
 from include.settings import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from include.outbound.ris_closures import ClosureSummary
 
 APPROVER = "coordinator"
 PATIENCE_SECONDS = 60
@@ -60,74 +64,174 @@ def partners_deliver(month: Month, exchange: Path, *, seed: int = 2024) -> None:
     )  # fmt: skip
 
 
+#: the tasks of the DAGs, by step; what only waits or counts for a question is left out
+STEPS: Mapping[str, tuple[str, ...]] = {
+    "ingest": ("open_month", "ingest_delivery", "record_missing_partners", "gate_g1"),
+    "build": (
+        "build_matched", "gate_g2", "request_enrichment", "await_enrichment", "load_enrichment_results",
+        "build_enriched", "gate_g3", "build_categorised", "gate_g4",
+    ),
+    "deliver": ("gate_g5", "approve_call_list", "deliver_call_list", "deliver_worklist", "deliver_feedback"),
+    "collect": ("collect_outcomes", "gate_g6", "build_marts", "deliver_worklist"),
+    "close": (
+        "build_closure", "gate_g7", "approve_closure", "send_closures", "build_marts", "gate_g8", "freeze_month",
+        "write_report", "deliver_ddas", "deliver_feedback",
+    ),
+}  # fmt: skip
+PER_DELIVERY = "ingest_delivery"
+
+
 def run_month(month: Month) -> None:
     """All five steps."""
-    ingest(month)
-    build(month)
-    deliver(month)
-    collect(month)
-    close(month)
+    for step in STEPS:
+        run_step(step, month)
 
 
-def ingest(month: Month) -> None:
-    from include.ingest.deliveries import find_deliveries, ingest_delivery, open_month, record_missing_partners
-    from include.quality.gates import run_gate
+def run_step(step: str, month: Month) -> None:
+    """All tasks of one step."""
+    for name in STEPS[step]:
+        for task in with_deliveries(name, month):
+            run_task(task, month)
+
+
+def with_deliveries(name: str, month: Month) -> list[str]:
+    """The task itself, or one for each file in the inbox, as Airflow maps it: `ingest_delivery:inbox/…`."""
+    from include.ingest.deliveries import find_deliveries
+
+    return [f"{name}:{path}" for path in find_deliveries(month)] if name == PER_DELIVERY else [name]
+
+
+def run_task(task: str, month: Month) -> None:
+    """One task of the month by its name; a gate or a stage is told by the end of its name."""
+    name, _, argument = task.partition(":")
+    kind, _, what = name.partition("_")
+    if kind == "gate":
+        from include.quality.gates import run_gate
+
+        run_gate(what.upper(), month)
+    elif kind == "build":
+        from include.warehouse.dbt import build_stage
+
+        build_stage(what, month)
+    elif argument:
+        _TASKS[name](month, argument)
+    else:
+        _TASKS[name](month)
+
+
+def _open_month(month: Month) -> None:
+    from include.ingest.deliveries import open_month
 
     open_month(month)
-    for path in find_deliveries(month):
-        ingest_delivery(path, month)
+
+
+def _ingest_delivery(month: Month, path: str) -> None:
+    from include.ingest.deliveries import ingest_delivery
+
+    ingest_delivery(path, month)
+
+
+def _record_missing_partners(month: Month) -> None:
+    from include.ingest.deliveries import record_missing_partners
+
     record_missing_partners(month)
-    run_gate("G1", month)
 
 
-def build(month: Month) -> None:
-    from include.ingest.enrichment import enrichment_answered, load_enrichment_results
+def _request_enrichment(month: Month) -> None:
     from include.outbound.enrichment_request import request_enrichment
-    from include.quality.gates import run_gate
-    from include.warehouse.dbt import build_stage
 
-    build_stage("matched", month)
-    run_gate("G2", month)
     request_enrichment(month)
+
+
+def _await_enrichment(month: Month) -> None:
+    from include.ingest.enrichment import enrichment_answered
+
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not enrichment_answered(month):
         assert time.monotonic() < deadline, "the enrichment provider did not answer within a minute"
         time.sleep(0.2)
+
+
+def _load_enrichment_results(month: Month) -> None:
+    from include.ingest.enrichment import load_enrichment_results
+
     load_enrichment_results(month)
-    build_stage("enriched", month)
-    run_gate("G3", month)
-    build_stage("categorised", month)
-    run_gate("G4", month)
 
 
-def deliver(month: Month) -> None:
+def _approve_call_list(month: Month) -> None:
     from include.outbound.approvals import record_approval
-    from include.outbound.certin_call_list import deliver_call_list
-    from include.outbound.kwadraad_worklist import deliver_worklist
-    from include.outbound.partner_feedback import deliver_feedback
-    from include.quality.gates import run_gate
 
-    run_gate("G5", month)
     record_approval(month, "call_list", f"direct-{month}", "approved", APPROVER, _approved_at(month), None)
+
+
+def _deliver_call_list(month: Month) -> None:
+    from include.outbound.certin_call_list import deliver_call_list
+
     deliver_call_list(month)
+
+
+def _deliver_worklist(month: Month) -> None:
+    from include.outbound.kwadraad_worklist import deliver_worklist
+
     deliver_worklist(month)
+
+
+def _deliver_feedback(month: Month) -> None:
+    from include.outbound.partner_feedback import deliver_feedback
+
     deliver_feedback(month)
 
 
-def collect(month: Month) -> None:
+def _collect_outcomes(month: Month) -> None:
     from include.ingest.ris import collect_outcomes
-    from include.outbound.kwadraad_worklist import deliver_worklist
-    from include.quality.gates import run_gate
-    from include.warehouse.dbt import build_stage
 
     deadline = time.monotonic() + PATIENCE_SECONDS
     while str(month) not in {str(touched) for touched in collect_outcomes().months}:
         # by files, RIS exports when it has seen the list; by API it answers at once
         assert time.monotonic() < deadline, f"RIS had no outcomes of {month} within a minute"
         time.sleep(0.5)
-    run_gate("G6", month)
-    build_stage("marts", month)
-    deliver_worklist(month)
+
+
+def _approve_closure(month: Month) -> None:
+    from include.outbound.approvals import closing_subject, record_approval
+
+    subject = closing_subject(month)
+    record_approval(month, subject, f"direct-{month}", "approved", APPROVER, _approved_at(month.next), None)
+
+
+def _send_closures(month: Month) -> ClosureSummary:
+    from include.outbound.ris_closures import send_closures
+
+    return _acknowledged(lambda: send_closures(month, APPROVER))
+
+
+def _freeze_month(month: Month) -> None:
+    from include.warehouse.closure_ledger import close_month
+
+    # closures that were sent are not sent again: this only asks which batch it was
+    close_month(month, _send_closures(month).batch_id, APPROVER)
+
+
+def _write_report(month: Month) -> None:
+    from include.reporting.monthly_report import write_report
+
+    write_report(month)
+
+
+def _deliver_ddas(month: Month) -> None:
+    from include.outbound.ddas import deliver_ddas
+
+    deliver_ddas(month)
+
+
+_TASKS: Mapping[str, Callable[..., object]] = {
+    function.__name__.removeprefix("_"): function
+    for function in (
+        _open_month, _ingest_delivery, _record_missing_partners, _request_enrichment, _await_enrichment,
+        _load_enrichment_results, _approve_call_list, _deliver_call_list, _deliver_worklist, _deliver_feedback,
+        _collect_outcomes, _approve_closure, _send_closures, _freeze_month, _write_report, _deliver_ddas,
+    )
+}  # fmt: skip
 
 
 def restate(month: Month) -> None:
@@ -135,30 +239,7 @@ def restate(month: Month) -> None:
     from include.outbound.closing import prepare_closing
 
     prepare_closing(month)
-    close(month)
-
-
-def close(month: Month) -> None:
-    from include.outbound.approvals import closing_subject, record_approval
-    from include.outbound.ddas import deliver_ddas
-    from include.outbound.partner_feedback import deliver_feedback
-    from include.outbound.ris_closures import send_closures
-    from include.quality.gates import run_gate
-    from include.reporting.monthly_report import write_report
-    from include.warehouse.closure_ledger import close_month
-    from include.warehouse.dbt import build_stage
-
-    build_stage("closure", month)
-    run_gate("G7", month)
-    subject = closing_subject(month)
-    record_approval(month, subject, f"direct-{month}", "approved", APPROVER, _approved_at(month.next), None)
-    batch = _acknowledged(lambda: send_closures(month, APPROVER))
-    build_stage("marts", month)
-    run_gate("G8", month)
-    close_month(month, batch.batch_id, APPROVER)
-    write_report(month)
-    deliver_ddas(month)
-    deliver_feedback(month)
+    run_step("close", month)
 
 
 def _acknowledged(send):

@@ -4,7 +4,9 @@ Rule: everything that comes in or goes out as a file passes through `Exchange`; 
 (`inbox/zorgplus/…`). The root is a setting: a local folder, `sftp://…` or `s3://…` (fsspec; credentials through its own
 environment variables, `FSSPEC_SFTP_…`, or the machine's cloud identity).
 Reason: half a file read, or half a file seen by the other party, is a wrong month. A file is read only when it is
-complete, and written under a name nobody reads before it gets its own.
+complete, and written under a name nobody reads before it gets its own. And a network folder that is not mounted looks
+like an exchange to which nobody delivered, and takes files that nobody will ever find: where a folder is missing, the
+exchange itself must be there, which is seen by its `inbox` (`lay_out` makes it, once, at set-up).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import Any, BinaryIO, cast
 
 from include.settings import Settings
 
+INBOX = "inbox"
 # Names of files that are still being written, by us or by a partner's upload program.
 UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")
 SETTLED_AFTER_SECONDS = 5.0
@@ -32,6 +35,10 @@ MOST_IN_MEMORY_BYTES = 32 * 1024 * 1024
 
 class OutsideTheExchange(ValueError):
     """A path leads out of the exchange root."""
+
+
+class ExchangeUnreachable(ConnectionError):
+    """The exchange folders are not where they should be; a task tries again (include/orchestration/retries.py)."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,31 @@ class Exchange:
             raise OutsideTheExchange(f"{path!r} does not lie in the exchange; give a path such as inbox/zorgplus/…")
         return f"{self._place[1]}/{'/'.join(parts)}"
 
+    def lay_out(self) -> None:
+        """Make the exchange: what every later look takes as the sign that it is reached."""
+        self._place[0].makedirs(self._at(INBOX), exist_ok=True)
+
+    def _require(self) -> None:
+        """ExchangeUnreachable unless the exchange is there; object stores have no folders to lose."""
+        filesystem, _ = self._place
+        if has_folders(filesystem) and not filesystem.isdir(self._at(INBOX)):
+            raise ExchangeUnreachable(
+                f"The exchange folders are not reachable: there is no {INBOX}/ in {self._shown_root()}. Nothing was "
+                "read or written there. Mount the folder again (or mend the connection), then run this task again; "
+                "Airflow does so by itself for a while. A new exchange gets its folders from `vs up`."
+            )
+
+    def _shown_root(self) -> str:
+        """The root without the password a URL can hold."""
+        scheme, separator, rest = self.root.partition("://")
+        return f"{scheme}://{rest.rpartition('@')[2]}" if separator else self.root
+
+    def _make_folder_of(self, target: str) -> None:
+        filesystem, folder = self._place[0], target.rpartition("/")[0]
+        if not filesystem.isdir(folder):
+            self._require()
+        filesystem.makedirs(folder, exist_ok=True)
+
     def folders(self, folder: str) -> list[str]:
         """The names of the folders in `folder`."""
         return sorted(
@@ -107,6 +139,7 @@ class Exchange:
         try:
             return filesystem.ls(self._at(folder), detail=True)
         except FileNotFoundError:
+            self._require()
             return []
 
     def all_files(self, folder: str) -> list[str]:
@@ -115,14 +148,19 @@ class Exchange:
         try:
             found = filesystem.find(self._at(folder))
         except FileNotFoundError:
-            return []
+            found = []
+        if not found:
+            self._require()
         return sorted(path.split(f"{root}/", 1)[-1] for path in found)
 
     def delete(self, path: str) -> None:
         self._place[0].rm_file(self._at(path))
 
     def exists(self, path: str) -> bool:
-        return self._place[0].isfile(self._at(path))
+        is_there = self._place[0].isfile(self._at(path))
+        if not is_there:
+            self._require()
+        return is_there
 
     def size(self, path: str) -> int:
         return int(self._place[0].size(self._at(path)) or 0)
@@ -168,15 +206,15 @@ class Exchange:
     def write(self, path: str, data: bytes) -> None:
         """Write the file so that it appears at once and whole."""
         filesystem, target = self._place[0], self._at(path)
-        filesystem.makedirs(target.rpartition("/")[0], exist_ok=True)
+        self._make_folder_of(target)
         draft = f"{target}.part"
         filesystem.pipe_file(draft, data)
         self._rename(draft, target)
 
     def move(self, source: str, target: str) -> None:
         """Move a file; an existing target is replaced."""
-        filesystem, to = self._place[0], self._at(target)
-        filesystem.makedirs(to.rpartition("/")[0], exist_ok=True)
+        to = self._at(target)
+        self._make_folder_of(to)
         self._rename(self._at(source), to)
 
     def _rename(self, source: str, target: str) -> None:
@@ -184,6 +222,12 @@ class Exchange:
         if not _is_local(filesystem) and filesystem.exists(target):
             filesystem.rm_file(target)  # SFTP does not rename onto an existing file
         filesystem.mv(source, target)
+
+
+def has_folders(filesystem: Any) -> bool:
+    """False for an object store: there a folder is only the beginning of names."""
+    protocols = filesystem.protocol if isinstance(filesystem.protocol, tuple) else (filesystem.protocol,)
+    return not {"s3", "s3a", "gcs", "gs", "abfs", "memory"} & set(protocols)
 
 
 def _is_local(filesystem: Any) -> bool:

@@ -127,18 +127,30 @@ def take_in(
 
     `write_rows` and `review` get the delivery part by part.
     """
-    if not exchange.exists(arrival.path):
-        return _booked_before(arrival)
-    with _delivered(exchange, arrival, review) as delivered:
-        summary, findings = _book(exchange, arrival, delivered, write_rows)
-    exchange.write(summary.receipt, receipt(_for_sender(summary, delivered.sha256), findings))
-    exchange.move(arrival.path, summary.archived_as)
-    logger.info(
-        "%s of %s: %s (%s in file, %s loaded, %s quarantined, %s duplicate)",
-        summary.contract, summary.signal_month, summary.reason_code or summary.status,
-        summary.rows_in_file, summary.rows_loaded, summary.rows_quarantined, summary.rows_duplicate,
-    )  # fmt: skip
-    return summary
+    with _one_at_a_time(arrival.path):
+        if not exchange.exists(arrival.path):
+            return _booked_before(arrival)
+        with _delivered(exchange, arrival, review) as delivered:
+            summary, findings = _book(exchange, arrival, delivered, write_rows)
+        exchange.write(summary.receipt, receipt(_for_sender(summary, delivered.sha256), findings))
+        exchange.move(arrival.path, summary.archived_as)
+        logger.info(
+            "%s of %s: %s (%s in file, %s loaded, %s quarantined, %s duplicate)",
+            summary.contract, summary.signal_month, summary.reason_code or summary.status,
+            summary.rows_in_file, summary.rows_loaded, summary.rows_quarantined, summary.rows_duplicate,
+        )  # fmt: skip
+        return summary
+
+
+@contextmanager
+def _one_at_a_time(path: str) -> Iterator[None]:
+    """Two runs that found the same file: the second waits until the first has archived it, and finds it in the books.
+
+    Otherwise it would have read the file before it went, and book the very same file as one that came twice.
+    """
+    with connect(Role.LOADER, autocommit=True) as connection:
+        connection.execute("select pg_advisory_lock(hashtext('vs:delivery'), hashtext(%s))", (path,))
+        yield  # the lock ends with the connection, also when this process is killed
 
 
 @contextmanager

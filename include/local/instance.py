@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from include.exchange.folders import Exchange
 from include.local.postgres import EmbeddedPostgres, new_password
 from include.local.prepare import prepare_databases
 from include.settings import PROJECT_ROOT, Role, Settings
@@ -169,6 +170,7 @@ class Instance:
         """PostgreSQL up, databases there, migrations applied; returns the migrations that were new."""
         self.postgres.start()
         settings = Settings(self.platform_environment())
+        Exchange(settings.exchange_root).lay_out()
         return prepare_databases(self.postgres.superuser_dsn, settings, self.secret("airflow_database"))
 
 

@@ -74,8 +74,11 @@ def _close_to_others(connection: psycopg.Connection) -> None:
 
 
 def main() -> int:
-    """Databases, code lists and staging views, Airflow's first user and its metadata tables."""
+    """Exchange folders, databases, code lists and staging views, Airflow's first user and its metadata tables."""
+    from include.exchange.folders import Exchange
     from include.warehouse.dbt import build_stage
+
+    Exchange.from_settings().lay_out()
 
     environment = os.environ
     host, port = environment["VS_WAREHOUSE_HOST"], environment["VS_WAREHOUSE_PORT"]

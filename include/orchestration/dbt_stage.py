@@ -4,8 +4,7 @@ Reasons for what is unusual here:
 - The month travels as VS_MONTH, not as `--vars`: dbt parses the whole project again when a variable differs.
 - Every month has its own target folder, which begins with a copy of the parse that set-up left (the foundation stage):
   two months at once never write each other's files, and no task parses from nothing.
-- One stage at a time per month, guarded by an advisory lock: a task that is tried again waits until the dbt of a lost
-  worker has ended, and the daily refresh waits for the closing.
+- One stage at a time per month (`one_stage_at_a_time`): the daily refresh waits for the closing.
 - Nothing dbt wrote is kept as a rendered template or read for lineage: SQL and messages could hold a row's values.
 """
 
@@ -13,8 +12,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +24,7 @@ from cosmos.operators.local import DbtBuildLocalOperator
 
 from include.months import Month
 from include.orchestration.defaults import MONTH
-from include.settings import DBT_PROFILE, DBT_PROJECT_FOLDER, DBT_TARGET, Role, Settings
+from include.settings import DBT_PROFILE, DBT_PROJECT_FOLDER, DBT_TARGET, Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -77,11 +75,11 @@ class DbtStage(DbtBuildLocalOperator):
     def execute(self, context: Context, **kwargs: Any) -> dict[str, Any]:
         """Build the stage; returns its counts."""
         from include.orchestration.summaries import as_counts
-        from include.warehouse.dbt import QUIET, STAGE_FLAGS, MonthIsClosed, refuse_closed
+        from include.warehouse.dbt import QUIET, STAGE_FLAGS, MonthIsClosed, one_stage_at_a_time, refuse_closed
 
         month = Month.parse(self.month)
         self._run_id, self._summary = context["run_id"], None
-        with _one_stage_at_a_time(month):
+        with one_stage_at_a_time(month):
             try:
                 refuse_closed(self.stage, month)
             except MonthIsClosed as closed:
@@ -115,13 +113,3 @@ def _warm_target(month: Month) -> Path:
         shutil.copyfile(parsed, target / f"{PARSE_RESULT}.tmp")
         (target / f"{PARSE_RESULT}.tmp").rename(target / PARSE_RESULT)
     return target
-
-
-@contextmanager
-def _one_stage_at_a_time(month: Month) -> Iterator[None]:
-    from include.warehouse.connection import connect
-
-    with connect(Role.TRANSFORMER, autocommit=True) as connection:
-        # held by the session, not by a transaction: an open one would keep PostgreSQL from cleaning up meanwhile
-        connection.execute("select pg_advisory_lock(hashtext('vs:dbt:' || %s))", (str(month),))
-        yield

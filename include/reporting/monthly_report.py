@@ -10,8 +10,10 @@ number may not be compared in remarks.py.
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -152,13 +154,25 @@ def write_report(month: Month) -> Path:
     """Write the report of `month` and return its path; ReportImpossible when marts holds nothing of the month."""
     html = render_report(month).encode()
     path = Settings.from_environment().reports_folder / str(month) / FILE_NAME
-    # a page that did not change keeps its time, and with it the PDF that was printed from it
-    if not path.exists() or path.read_bytes() != html:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".tmp")
-        draft.write_bytes(html)
-        os.replace(draft, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _one_at_a_time(path.parent):
+        # a page that did not change keeps its time, and with it the PDF that was printed from it
+        if not path.exists() or path.read_bytes() != html:
+            draft = path.with_suffix(".tmp")
+            draft.write_bytes(html)
+            os.replace(draft, path)
     return path
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Two runs at once would write the same draft; the lock ends with the process that holds it."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def render_report(month: Month) -> str:

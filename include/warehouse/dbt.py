@@ -76,8 +76,18 @@ def build_stage(stage: str, month: Month | None = None, run_id: str | None = Non
         raise ValueError(f"{stage!r} is no stage; the stages are {', '.join(STAGES)}")
     if month is None and stage != "foundation":
         raise ValueError(f"stage {stage!r} builds one month: say which, as in build_stage({stage!r}, Month(2024, 6))")
-    refuse_closed(stage, month)
-    return conclude_stage(_invoke(["build", "--select", f"tag:{stage}", *STAGE_FLAGS], month), stage, month, run_id)
+    with one_stage_at_a_time(month):
+        refuse_closed(stage, month)
+        return conclude_stage(_invoke(["build", "--select", f"tag:{stage}", *STAGE_FLAGS], month), stage, month, run_id)
+
+
+@contextmanager
+def one_stage_at_a_time(month: Month | None) -> Iterator[None]:
+    """One dbt per month: a task that is tried again, or a second run, waits until the dbt before it has ended."""
+    with connect(Role.TRANSFORMER, autocommit=True) as connection:
+        # held by the session, not by a transaction: an open one would keep PostgreSQL from cleaning up meanwhile
+        connection.execute("select pg_advisory_lock(hashtext('vs:dbt:' || %s))", (str(month or "foundation"),))
+        yield
 
 
 def run_elsewhere(target: str, selector: str, months: Sequence[Month], between: Callable[[Month], None]) -> None:

@@ -13,9 +13,9 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.local.instance import Instance
 from include.months import Month
-from include.orchestration.dbt_stage import PARSE_RESULT, DbtStage, StageInterrupted, _one_stage_at_a_time, dbt_stage
+from include.orchestration.dbt_stage import PARSE_RESULT, DbtStage, StageInterrupted, dbt_stage
 from include.orchestration.retries import passes_by_itself
-from include.warehouse.dbt import DbtStageFailed
+from include.warehouse.dbt import DbtStageFailed, one_stage_at_a_time
 
 
 @pytest.fixture(scope="module")
@@ -87,13 +87,13 @@ def test_one_stage_at_a_time_a_month(connection: psycopg.Connection) -> None:
     order: list[str] = []
 
     def second() -> None:
-        with _one_stage_at_a_time(Month(2024, 6)):
+        with one_stage_at_a_time(Month(2024, 6)):
             order.append("second")
 
-    with _one_stage_at_a_time(Month(2024, 6)):
+    with one_stage_at_a_time(Month(2024, 6)):
         waiting = threading.Thread(target=second)
         waiting.start()
-        with _one_stage_at_a_time(Month(2024, 5)):
+        with one_stage_at_a_time(Month(2024, 5)):
             order.append("another month")
         time.sleep(0.5)
         order.append("first")

@@ -1,0 +1,104 @@
+"""Whatever fails while a month runs, one rerun makes it the month it would have been (the month called directly)."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from include.local.instance import Instance
+from include.months import Month
+from tests.chaos.house import Disk, House, small_disk, small_tablespace
+from tests.chaos.trials import Trials, told, write_report
+from tests.conftest import FOUNDATION
+
+MONTH = Month(2024, 4)
+SEED = 2024
+
+
+#: tasks that write in the warehouse: loads, stages of dbt, the closure
+IN_THE_WAREHOUSE = re.compile(r"ingest_delivery|load_|build_|collect_outcomes|send_closures|freeze_month")
+#: tasks that read or write files of the exchange folders
+IN_THE_EXCHANGE = re.compile(r"ingest_delivery|request_|load_|deliver_")
+
+
+@dataclass(frozen=True)
+class Disks:
+    """Small file systems: one with the exchange folders, one for tables."""
+
+    of_exchange: Disk
+    of_tables: Disk
+    tablespace: str | None
+
+
+@pytest.fixture
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("house")
+
+
+@pytest.fixture
+def disks(server: Instance, home: Path) -> Iterator[Disks]:
+    with small_disk(home / "disk", 8) as exchange, small_disk(home / "tables", 256) as tables:
+        with small_tablespace(server, tables, "small") as tablespace:
+            print(f"\ndisk full: {'ENOSPC on a tmpfs' if exchange.is_real else 'EFBIG by RLIMIT_FSIZE (no root here)'}")
+            yield Disks(exchange, tables, tablespace)
+
+
+@pytest.fixture
+def house(server: Instance, warehouse: Path, home: Path, disks: Disks) -> Iterator[House]:
+    shutil.copytree(os.environ["DBT_TARGET_PATH"], home / "dbt" / "target")
+    told = {
+        "VS_HOME": str(home), "VS_EXCHANGE_ROOT": str(home / "disk" / "exchange"), "VS_REPORTS": str(home / "reports"),
+        "VS_SANDBOX_STATE": str(home / "sandbox"), "VS_SANDBOX_SEED": str(SEED),
+        "DBT_TARGET_PATH": str(home / "dbt" / "target"), "DBT_LOG_PATH": str(home / "dbt" / "logs"),
+    }  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in told.items():
+            patch.setenv(name, value)
+        house = House(server, home, dict(os.environ), SEED)
+        house.open(FOUNDATION)
+        with house.ris(server.port("ris"), server.secret("ris_token")):
+            yield house
+    for name in list(house.kept):
+        house.forget(name)
+    house.leave()
+
+
+@pytest.fixture
+def trials(house: House) -> Trials:
+    seed = int(os.environ.get("VS_CHAOS_SEED") or secrets.randbelow(2**31))
+    print(f"\nseed: {seed} (VS_CHAOS_SEED repeats it)")
+    house.partners_deliver(MONTH)
+    return Trials(house, MONTH, seed)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(7200)
+def test_every_task_survives_what_may_happen_to_it(trials: Trials, disks: Disks):
+    """Every task of a month and every kind of fault, at places and moments that the dice say (make test-chaos)."""
+    only = re.compile(os.environ.get("VS_CHAOS_TASKS") or ".")
+    for task in trials.tasks():
+        if not only.search(task):
+            trials.undisturbed(task)
+            continue
+        with trials.before_and_after(task) as (after, ended):
+            trials.kill(task, after, ended.places)
+            trials.kill(task, after, ended.places)
+            trials.kill_at_a_moment(task, after)
+            trials.kill_when_done(task, after)
+            trials.two_at_once(task, after)
+            if IN_THE_WAREHOUSE.search(task):
+                trials.cut_power(task, after, ended.places)
+                if disks.tablespace:
+                    trials.fill_tables(task, after, ended.places, disks.of_tables, disks.tablespace)
+            if IN_THE_EXCHANGE.search(task):
+                trials.lose_exchange(task, after, ended.places)
+                trials.fill_exchange(task, after, ended.places, disks.of_exchange)
+    write_report("in_process", told(trials.tried, seed=trials.seed))
+    assert not [str(trial) for trial in trials.tried if not trial.survived]
