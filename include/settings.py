@@ -67,8 +67,13 @@ class Settings:
 
     @property
     def exchange_root(self) -> str:
-        """The folder (later: sftp:// or s3:// URL) of interfaces §1."""
+        """The folder, or the sftp:// or s3:// URL, of interfaces §1."""
         return self._required("VS_EXCHANGE_ROOT")
+
+    @property
+    def exchange_connection(self) -> str:
+        """The Airflow connection `exchange` (JSON), which leads to an SFTP server or S3; empty for a folder."""
+        return self.environment.get("AIRFLOW_CONN_EXCHANGE", "")
 
     @property
     def contracts_folder(self) -> Path:

@@ -1,8 +1,8 @@
 """The exchange folders of interfaces §1, wherever they live.
 
 Rule: everything that comes in or goes out as a file passes through `Exchange`; paths are relative to its root
-(`inbox/zorgplus/…`). The root is a setting: a local folder, `sftp://…` or `s3://…` (fsspec; credentials through its own
-environment variables, `FSSPEC_SFTP_…`, or the machine's cloud identity).
+(`inbox/zorgplus/…`). The root is a setting: a local folder, `sftp://…` or `s3://…`; what differs between those, and how
+we say who we are, is in `places.py`.
 Reason: half a file read, or half a file seen by the other party, is a wrong month. A file is read only when it is
 complete, and written under a name nobody reads before it gets its own. And a network folder that is not mounted looks
 like an exchange to which nobody delivered, and takes files that nobody will ever find: where a folder is missing, the
@@ -16,12 +16,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
+from include.exchange.places import ExchangeUnreachable, Place, place_of
 from include.settings import Settings
 
 INBOX = "inbox"
@@ -35,10 +35,6 @@ MOST_IN_MEMORY_BYTES = 32 * 1024 * 1024
 
 class OutsideTheExchange(ValueError):
     """A path leads out of the exchange root."""
-
-
-class ExchangeUnreachable(ConnectionError):
-    """The exchange folders are not where they should be; a task tries again (include/orchestration/retries.py)."""
 
 
 @dataclass(frozen=True)
@@ -59,53 +55,49 @@ class ExchangeFile:
 
 @dataclass(frozen=True)
 class Exchange:
-    """The exchange folders below `root`."""
+    """The exchange folders below `root`; `connection` is the Airflow connection that leads there (JSON, or empty)."""
 
     root: str
+    connection: str = field(default="", repr=False)
 
     @classmethod
     def from_settings(cls) -> Exchange:
-        return cls(Settings.from_environment().exchange_root)
+        settings = Settings.from_environment()
+        return cls(settings.exchange_root, settings.exchange_connection)
 
-    @cached_property
-    def _place(self) -> tuple[Any, str]:
-        import fsspec
+    @contextmanager
+    def _place(self) -> Iterator[Place]:
+        """The place to work in; what goes wrong in reaching it is said in our words."""
+        place = place_of(self.root, self.connection)
+        with place.reached():
+            yield place
 
-        filesystem, path = fsspec.core.url_to_fs(self.root)
-        # a listing that is remembered would miss what a partner delivered since
-        filesystem.use_listings_cache = False
-        return filesystem, path.rstrip("/")
-
-    def _at(self, path: str) -> str:
+    @staticmethod
+    def _at(place: Place, path: str) -> str:
         parts = PurePosixPath(path).parts
         if not parts or path.startswith("/") or ".." in parts:
             raise OutsideTheExchange(f"{path!r} does not lie in the exchange; give a path such as inbox/zorgplus/…")
-        return f"{self._place[1]}/{'/'.join(parts)}"
+        return f"{place.root}/{'/'.join(parts)}"
 
     def lay_out(self) -> None:
         """Make the exchange: what every later look takes as the sign that it is reached."""
-        self._place[0].makedirs(self._at(INBOX), exist_ok=True)
+        with self._place() as place:
+            place.make_folder(self._at(place, INBOX))
 
-    def _require(self) -> None:
+    def _require(self, place: Place) -> None:
         """ExchangeUnreachable unless the exchange is there; object stores have no folders to lose."""
-        filesystem, _ = self._place
-        if has_folders(filesystem) and not filesystem.isdir(self._at(INBOX)):
+        if place.has_folders and not place.filesystem.isdir(self._at(place, INBOX)):
             raise ExchangeUnreachable(
-                f"The exchange folders are not reachable: there is no {INBOX}/ in {self._shown_root()}. Nothing was "
-                "read or written there. Mount the folder again (or mend the connection), then run this task again; "
-                "Airflow does so by itself for a while. A new exchange gets its folders from `vs up`."
+                f"The exchange folders are not reachable: there is no {INBOX}/ in {place.name}. Nothing was read or "
+                "written there. Mount the folder again (or mend the connection), then run this task again; Airflow "
+                "does so by itself for a while. A new exchange gets its folders from `vs up`."
             )
 
-    def _shown_root(self) -> str:
-        """The root without the password a URL can hold."""
-        scheme, separator, rest = self.root.partition("://")
-        return f"{scheme}://{rest.rpartition('@')[2]}" if separator else self.root
-
-    def _make_folder_of(self, target: str) -> None:
-        filesystem, folder = self._place[0], target.rpartition("/")[0]
-        if not filesystem.isdir(folder):
-            self._require()
-        filesystem.makedirs(folder, exist_ok=True)
+    def _make_folder_of(self, place: Place, target: str) -> None:
+        folder = target.rpartition("/")[0]
+        if place.has_folders and not place.filesystem.isdir(folder):
+            self._require(place)
+        place.make_folder(folder)
 
     def folders(self, folder: str) -> list[str]:
         """The names of the folders in `folder`."""
@@ -116,7 +108,10 @@ class Exchange:
     def files(self, *folders: str) -> list[ExchangeFile]:
         """The complete files in `folders`, by name: no unfinished names, nothing whose size still changes."""
         first = self._looks(folders)
-        unsettled = {path for path, (_, changed_at) in first.items() if not _is_settled(changed_at)}
+        with self._place() as place:
+            unsettled = {
+                path for path, (_, changed_at) in first.items() if not (place.clock_is_ours and _is_settled(changed_at))
+            }
         if unsettled:
             time.sleep(SECOND_LOOK_AFTER_SECONDS)
             second = self._looks(folders)
@@ -135,56 +130,60 @@ class Exchange:
         }
 
     def _listing(self, folder: str) -> list[dict[str, Any]]:
-        filesystem, _ = self._place
-        try:
-            return filesystem.ls(self._at(folder), detail=True)
-        except FileNotFoundError:
-            self._require()
-            return []
+        with self._place() as place:
+            try:
+                return place.filesystem.ls(self._at(place, folder), detail=True)
+            except FileNotFoundError:
+                self._require(place)
+                return []
 
     def all_files(self, folder: str) -> list[str]:
         """The paths of all files in `folder` and below it, finished or not."""
-        filesystem, root = self._place
-        try:
-            found = filesystem.find(self._at(folder))
-        except FileNotFoundError:
-            found = []
-        if not found:
-            self._require()
-        return sorted(path.split(f"{root}/", 1)[-1] for path in found)
+        with self._place() as place:
+            try:
+                found = place.filesystem.find(self._at(place, folder))
+            except FileNotFoundError:
+                found = []
+            if not found:
+                self._require(place)
+            return sorted(path.split(f"{place.root}/", 1)[-1] for path in found)
 
     def delete(self, path: str) -> None:
-        self._place[0].rm_file(self._at(path))
+        with self._place() as place:
+            place.filesystem.rm_file(self._at(place, path))
 
     def exists(self, path: str) -> bool:
-        is_there = self._place[0].isfile(self._at(path))
-        if not is_there:
-            self._require()
-        return is_there
+        with self._place() as place:
+            is_there = place.filesystem.isfile(self._at(place, path))
+            if not is_there:
+                self._require(place)
+            return is_there
 
     def size(self, path: str) -> int:
-        return int(self._place[0].size(self._at(path)) or 0)
+        with self._place() as place:
+            return int(place.filesystem.size(self._at(place, path)) or 0)
 
     def changed_at(self, path: str) -> datetime | None:
         """When the file was last written, by the clock of the folder; None when the folder does not tell."""
-        changed = _changed_at(self._place[0].info(self._at(path)))
+        with self._place() as place:
+            changed = _changed_at(place.filesystem.info(self._at(place, path)))
         return None if changed is None else datetime.fromtimestamp(changed, UTC)
 
     def read(self, path: str) -> bytes:
-        return self._place[0].cat_file(self._at(path))
+        with self._place() as place:
+            return place.filesystem.cat_file(self._at(place, path))
 
     def beginning(self, path: str, size: int) -> bytes:
         """The first `size` bytes, or the whole file when it is smaller."""
-        with self._place[0].open(self._at(path), "rb") as file:
+        with self._place() as place, place.filesystem.open(self._at(place, path), "rb") as file:
             return file.read(size)
 
     def digests(self, path: str, salt: bytes) -> tuple[str, str]:
         """SHA-256 of the file, and of `salt` followed by the file; read in pieces, whatever its size."""
         plain, salted = hashlib.sha256(), hashlib.sha256(salt)
-        with self._place[0].open(self._at(path), "rb") as file:
-            while piece := file.read(PIECE_BYTES):
-                plain.update(piece)
-                salted.update(piece)
+        for piece in self._pieces(path):
+            plain.update(piece)
+            salted.update(piece)
         return plain.hexdigest(), salted.hexdigest()
 
     @contextmanager
@@ -195,43 +194,31 @@ class Exchange:
         """
         plain, salted = hashlib.sha256(), hashlib.sha256(salt)
         with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY_BYTES) as copy:
-            with self._place[0].open(self._at(path), "rb") as file:
-                while piece := file.read(PIECE_BYTES):
-                    plain.update(piece)
-                    salted.update(piece)
-                    copy.write(piece)
+            for piece in self._pieces(path):
+                plain.update(piece)
+                salted.update(piece)
+                copy.write(piece)
             copy.seek(0)
             yield cast("BinaryIO", copy), plain.hexdigest(), salted.hexdigest()
 
+    def _pieces(self, path: str) -> Iterator[bytes]:
+        with self._place() as place, place.filesystem.open(self._at(place, path), "rb") as file:
+            while piece := file.read(PIECE_BYTES):
+                yield piece
+
     def write(self, path: str, data: bytes) -> None:
         """Write the file so that it appears at once and whole."""
-        filesystem, target = self._place[0], self._at(path)
-        self._make_folder_of(target)
-        draft = f"{target}.part"
-        filesystem.pipe_file(draft, data)
-        self._rename(draft, target)
+        with self._place() as place:
+            target = self._at(place, path)
+            self._make_folder_of(place, target)
+            place.write(target, data)
 
     def move(self, source: str, target: str) -> None:
         """Move a file; an existing target is replaced."""
-        to = self._at(target)
-        self._make_folder_of(to)
-        self._rename(self._at(source), to)
-
-    def _rename(self, source: str, target: str) -> None:
-        filesystem = self._place[0]
-        if not _is_local(filesystem) and filesystem.exists(target):
-            filesystem.rm_file(target)  # SFTP does not rename onto an existing file
-        filesystem.mv(source, target)
-
-
-def has_folders(filesystem: Any) -> bool:
-    """False for an object store: there a folder is only the beginning of names."""
-    protocols = filesystem.protocol if isinstance(filesystem.protocol, tuple) else (filesystem.protocol,)
-    return not {"s3", "s3a", "gcs", "gs", "abfs", "memory"} & set(protocols)
-
-
-def _is_local(filesystem: Any) -> bool:
-    return "file" in (filesystem.protocol if isinstance(filesystem.protocol, tuple) else (filesystem.protocol,))
+        with self._place() as place:
+            to = self._at(place, target)
+            self._make_folder_of(place, to)
+            place.rename(self._at(place, source), to)
 
 
 def _changed_at(entry: dict[str, Any]) -> float | None:

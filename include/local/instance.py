@@ -170,7 +170,7 @@ class Instance:
         """PostgreSQL up, databases there, migrations applied; returns the migrations that were new."""
         self.postgres.start()
         settings = Settings(self.platform_environment())
-        Exchange(settings.exchange_root).lay_out()
+        Exchange(settings.exchange_root, settings.exchange_connection).lay_out()
         return prepare_databases(self.postgres.superuser_dsn, settings, self.secret("airflow_database"))
 
 

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 from include.exchange.folders import Exchange
+from include.exchange.places import Place
 from include.months import Month
 from include.outbound import certin_call_list, delivery
 from include.outbound.certin_call_list import deliver_call_list
@@ -26,7 +27,7 @@ POINTS = ("laid_ready", "after_commit", "after_file", "after_manifest", "never")
 KILLED = -signal.SIGKILL
 TRACED = frozenset({str(certin_call_list.__file__), str(delivery.__file__)})
 #: of the exchange folders only what writes; the rest of its lines only asks
-WRITING = frozenset(function.__code__ for function in (Exchange.write, Exchange.move, Exchange._rename))
+WRITING = frozenset(function.__code__ for function in (Exchange.write, Exchange.move, Place.write, Place.rename))
 
 
 def die() -> None:
