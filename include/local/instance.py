@@ -25,7 +25,7 @@ from functools import cached_property
 from pathlib import Path
 
 from include.exchange.folders import Exchange
-from include.local.postgres import EmbeddedPostgres, new_password
+from include.local.postgres import EmbeddedPostgres, ExternalPostgres, new_password
 from include.local.prepare import prepare_databases
 from include.settings import PROJECT_ROOT, Role, Settings
 
@@ -40,14 +40,19 @@ PASSWORDS = frozenset({"superset_beheer", "superset_kijker", *(role.value for ro
 
 # What the person who starts the platform may decide, as environment of `vs up`.
 CHOICES = (
-    "VS_RIS_BY", "AIRFLOW_CONN_RIS", "VS_EXCHANGE_ROOT", "VS_REPORTS", "VS_MUNICIPALITY_CODE", "VS_MUNICIPALITY_NAME",
-    "VS_OPENPGP_KEYS", "VS_CHROMIUM",
+    "VS_RIS_BY", "AIRFLOW_CONN_RIS", "VS_EXCHANGE_ROOT", "AIRFLOW_CONN_EXCHANGE", "VS_REPORTS", "VS_MUNICIPALITY_CODE",
+    "VS_MUNICIPALITY_NAME", "VS_OPENPGP_KEYS", "VS_CHROMIUM",
+    # on more machines than one: PostgreSQL that somebody else runs, Celery's broker (docs/how-to/scale-out.md)
+    "VS_POSTGRES_DSN", "PGSSLMODE", "PGSSLROOTCERT", "AIRFLOW__CORE__EXECUTOR", "AIRFLOW__CELERY__BROKER_URL",
+    "VS_CELERY_WORKERS",
     "VS_POLL_SECONDS", "VS_ENRICHMENT_WAIT_MINUTES", "VS_PREVIOUS_MONTH_WAIT_DAYS", "VS_APPROVAL_WAIT_HOURS",
     "VS_ACKNOWLEDGEMENT_WAIT_HOURS",
 )  # fmt: skip
+# what no service needs to know: the server's owner
+STAYS_HERE = frozenset({"VS_POSTGRES_DSN"})
 SANDBOX_CHOICES = (
     "VS_SANDBOX_SEED", "VS_SANDBOX_HOUSEHOLDS", "VS_SANDBOX_DIRT", "VS_SANDBOX_REJECTED", "VS_SANDBOX_LATE",
-    "VS_SANDBOX_CORRECTED", "VS_RIS_FAULTS",
+    "VS_SANDBOX_CORRECTED", "VS_SANDBOX_EXCHANGE", "VS_RIS_FAULTS",
 )  # fmt: skip
 
 
@@ -97,7 +102,9 @@ class Instance:
         return self._state["secrets"][name]
 
     @property
-    def postgres(self) -> EmbeddedPostgres:
+    def postgres(self) -> EmbeddedPostgres | ExternalPostgres:
+        if dsn := self.choices.get("VS_POSTGRES_DSN"):
+            return ExternalPostgres(dsn)
         return EmbeddedPostgres(
             self.home / "postgres", self.home / "logs" / "postgres.log", self.port("postgres"), self.secret("postgres")
         )
@@ -128,14 +135,16 @@ class Instance:
 
     def platform_environment(self) -> dict[str, str]:
         """What `include/settings.py` reads; the same names docker-compose.yml sets."""
-        return self._generated_environment() | {name: value for name, value in self.choices.items() if name in CHOICES}
+        chosen = {name: value for name, value in self.choices.items() if name in CHOICES and name not in STAYS_HERE}
+        return self._generated_environment() | chosen
 
     def sandbox_environment(self) -> dict[str, str]:
         """What the sandbox may know: the exchange folders and its own RIS port. No way into the warehouse."""
         environment = self.platform_environment()
         return {
             "VS_SANDBOX_STATE": str(self.home / "sandbox"),
-            "VS_EXCHANGE_ROOT": environment["VS_EXCHANGE_ROOT"],
+            # an exchange elsewhere: the folder in which the sandbox sees it (the SFTP server's own)
+            "VS_EXCHANGE_ROOT": self.choices.get("VS_SANDBOX_EXCHANGE") or environment["VS_EXCHANGE_ROOT"],
             "VS_RIS_PORT": str(self.port("ris")),
             "VS_RIS_TOKEN": self.secret("ris_token"),
             "VS_RIS_BY": environment["VS_RIS_BY"],
@@ -144,8 +153,8 @@ class Instance:
     def _generated_environment(self) -> dict[str, str]:
         return {
             "VS_HOME": str(self.home),
-            "VS_WAREHOUSE_HOST": "127.0.0.1",
-            "VS_WAREHOUSE_PORT": str(self.port("postgres")),
+            "VS_WAREHOUSE_HOST": self.postgres.host,
+            "VS_WAREHOUSE_PORT": str(self.postgres.port),
             "VS_WAREHOUSE_DATABASE": WAREHOUSE_DATABASE,
             "VS_EXCHANGE_ROOT": str(self.home / "exchange"),
             "VS_REPORTS": str(self.home / "reports"),

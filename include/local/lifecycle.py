@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from include.local.airflow import COMPONENTS, LocalAirflow
+from include.local.airflow import LocalAirflow
 from include.local.foundation import build_foundation
 from include.local.instance import Instance
+from include.local.postgres import EmbeddedPostgres
 from include.local.processes import Processes
 from include.local.sandbox import LocalSandbox
 
@@ -38,7 +39,7 @@ def up(instance: Instance, say: Say, *, sandbox: bool | None = None) -> LocalAir
 
         say("PostgreSQL: starting")
         migrations = instance.start_warehouse()
-        say(f"PostgreSQL: up on 127.0.0.1:{instance.port('postgres')}{_applied(migrations)}")
+        say(f"PostgreSQL: up on {instance.postgres.host}:{instance.postgres.port}{_applied(migrations)}")
 
         migration = None if _metadata_is_current(airflow) else airflow.start_migration()
         if migration:
@@ -76,20 +77,25 @@ def down(instance: Instance, say: Say) -> None:
         processes.stop()
         if names:
             say(f"Stopped: {', '.join(names)}")
+        is_ours = isinstance(instance.postgres, EmbeddedPostgres)
         instance.postgres.stop()
         left = processes.marked()
-        if left or instance.postgres.is_running():
+        if left or (is_ours and instance.postgres.is_running()):
             raise ProcessesLeft(
                 f"Still running: {', '.join(str(process.pid) for process in left) or 'PostgreSQL'}. "
-                f"Run `vs down` again; PostgreSQL's log is {instance.postgres.log}."
+                f"Run `vs down` again; the logs are in {instance.home / 'logs'}."
             )
-        say("PostgreSQL: stopped. Everything is down; the data stays in " + str(instance.home))
+        if is_ours:
+            say("PostgreSQL: stopped. Everything is down; the data stays in " + str(instance.home))
+        else:
+            say(f"Everything of ours is down; PostgreSQL on {instance.postgres.host} is not ours to stop")
 
 
 def is_up(instance: Instance) -> bool:
     """PostgreSQL and every Airflow component run (healthy or not)."""
     processes = Processes(instance.home)
-    return instance.exists and instance.postgres.is_running() and all(processes.is_running(name) for name in COMPONENTS)
+    components = LocalAirflow(instance).components
+    return instance.exists and instance.postgres.is_running() and all(processes.is_running(name) for name in components)
 
 
 def load_environment(instance: Instance) -> None:

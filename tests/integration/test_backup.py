@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -12,6 +14,8 @@ import pytest
 from include.local.backup import BackupFailed, BackupSummary, back_up, restore
 from include.local.instance import Instance
 from include.local.lifecycle import load_environment
+from include.local.postgres import EmbeddedPostgres, ExternalPostgres, new_password
+from include.local.prepare import SUPERSET_DATABASE, SUPERSET_OWNER, prepare_superset
 from include.months import Month
 from include.settings import Role, Settings
 from include.warehouse.dbt import build_stage
@@ -40,6 +44,9 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
                 " values ('2024-05', 1, 'b', 'x', 2, 0, 2, 0, 0, %s)",
                 (month_fingerprint(MAY),),
             )
+        prepare_superset(instance.postgres.superuser_dsn, instance.secret("superset_database"))
+        with psycopg.connect(superset_dsn(instance)) as connection:
+            connection.execute("create table dashboards as select 1 as id, 'Maandoverzicht' as dashboard_title")
         inbox = instance.home / "exchange" / "inbox" / "woonbedrijf"
         inbox.mkdir(parents=True)
         (inbox / "woonbedrijf_202406.csv").write_bytes(b"not yet taken in")
@@ -50,6 +57,12 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
 @pytest.fixture(scope="module")
 def backup(instance: Instance, tmp_path_factory: pytest.TempPathFactory) -> BackupSummary:
     return back_up(instance, tmp_path_factory.mktemp("kept") / "backup", lambda line: None)
+
+
+def superset_dsn(instance: Instance) -> str:
+    server = instance.postgres
+    secret = instance.secret("superset_database")
+    return f"postgresql://{SUPERSET_OWNER}:{secret}@{server.host}:{server.port}/{SUPERSET_DATABASE}"
 
 
 def contents(instance: Instance) -> dict[str, str]:
@@ -70,12 +83,38 @@ def contents(instance: Instance) -> dict[str, str]:
 def test_a_backup_is_readable_by_its_owner_only(backup: BackupSummary):
     assert backup.folder.stat().st_mode & 0o077 == 0
     names = {path.name for path in backup.folder.iterdir()}
-    assert names >= {"warehouse.dump", "airflow.dump", "roles.sql", "exchange.tar.gz", "instance.json", "manifest.json"}
+    dumps = {"warehouse.dump", "airflow.dump", "superset.dump", "roles.sql"}
+    assert names >= dumps | {"exchange.tar.gz", "instance.json", "manifest.json"}
     assert "PASSWORD" not in (backup.folder / "roles.sql").read_text()
     assert list(backup.months) == ["2024-05"]
 
 
-def test_a_restore_gives_the_same_platform(instance: Instance, backup: BackupSummary, tmp_path: Path):
+@pytest.fixture(params=["its own server", "a server somebody else runs"])
+def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str | None]:
+    """Where a restore goes to: nothing said, or the DSN of an empty server whose owner has a name of its own."""
+    if request.param == "its own server":
+        yield None
+        return
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    home = tmp_path / "managed"
+    server = EmbeddedPostgres(home / "data", home / "logs" / "postgres.log", port, new_password())
+    server.start()
+    try:
+        password = new_password() + "/@:%"
+        with psycopg.connect(f"{server.superuser_dsn}/postgres", autocommit=True) as connection:
+            connection.execute(f"create role beheerder superuser login password '{password}'")
+        yield f"postgresql://beheerder:{quote(password, safe='')}@127.0.0.1:{port}"
+    finally:
+        server.stop()
+
+
+def test_a_restore_gives_the_same_platform(
+    instance: Instance, backup: BackupSummary, elsewhere: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    if elsewhere:
+        monkeypatch.setenv("VS_POSTGRES_DSN", elsewhere)
     before = contents(instance)
     assert before["landing.signals"].startswith("2")
     copy = Instance(tmp_path / "home")
@@ -84,7 +123,11 @@ def test_a_restore_gives_the_same_platform(instance: Instance, backup: BackupSum
         assert restored.months == backup.months
         assert contents(copy) == before
         copy = Instance(tmp_path / "home")
-        assert copy.port("postgres") != instance.port("postgres"), "two platforms side by side"
+        assert copy.postgres.port != instance.postgres.port, "two platforms side by side"
+        assert isinstance(copy.postgres, ExternalPostgres) == bool(elsewhere)
+        assert not [name for name in copy.platform_environment() if "DSN" in name], "services know the server's owner"
+        with psycopg.connect(superset_dsn(copy)) as connection:
+            assert connection.execute("select * from dashboards").fetchall() == [(1, "Maandoverzicht")]
         assert copy.secret("id_key") == instance.secret("id_key")
         waiting = copy.home / "exchange" / "inbox" / "woonbedrijf" / "woonbedrijf_202406.csv"
         assert waiting.read_bytes() == b"not yet taken in"
@@ -96,6 +139,9 @@ def test_a_restore_gives_the_same_platform(instance: Instance, backup: BackupSum
             assert connection.execute("select count(*) from marts.fct_signals").fetchone() == (2,)
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute("select * from landing.signals")
+        if elsewhere:
+            with pytest.raises(BackupFailed, match="already has vroegsignalering, airflow, superset"):
+                restore(Instance(tmp_path / "another"), backup.folder, lambda line: None)
     finally:
         copy.postgres.stop()
         load_environment(instance)

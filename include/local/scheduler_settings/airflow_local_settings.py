@@ -1,15 +1,19 @@
-"""Import the heavy libraries once, in the scheduler: LocalExecutor forks every task from it, free for each.
+"""Import the heavy libraries once, in the process tasks are forked from: free for each of them.
 
-Great Expectations alone costs a task some seven seconds otherwise. Only the scheduler has this folder on its path, and
-the check below keeps the cost away from any other Airflow command that might inherit it.
+That is the scheduler with LocalExecutor, and a worker with Celery. Great Expectations alone costs a task some seven
+seconds otherwise. Only those have this folder on their path, and the check below keeps the cost away from any other
+Airflow command that might inherit it.
 """
 
 import logging
+import os
 import sys
 
 __all__: list[str] = []
 
-if "scheduler" in sys.argv[1:]:
+_COMPONENT = "worker" if os.environ.get("AIRFLOW__CORE__EXECUTOR") == "CeleryExecutor" else "scheduler"
+
+if _COMPONENT in sys.argv[1:]:
     # GX warns about its own documentation decorators at import
     logging.getLogger("great_expectations._docs_decorators").setLevel(logging.ERROR)
 
