@@ -14,7 +14,7 @@ BI_PYTHON ?= $(shell for python in $(PYTHON) python3.11 python3.12; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' >/dev/null 2>&1 && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bi test test-bi test-long test-chaos bench-ingest bench-matching bench-months lint lock clean
+.PHONY: help setup demo bi test test-bi test-long test-chaos test-scale-out bench-ingest bench-matching bench-months lint lock clean
 
 help: ## show this list
 	@echo "make <target>, and then the vs command in $(VENV)/bin (try: $(VENV)/bin/vs --help)"
@@ -54,6 +54,9 @@ test-long: setup ## five thousand spoiled deliveries instead of five hundred (VS
 
 test-chaos: setup ## what a month survives: kills, power cuts, full disks, lost folders, two runs at once (VS_CHAOS_SEED=…)
 	@$(VENV)/bin/python -m pytest tests/chaos -m chaos -s -ra
+
+test-scale-out: setup $(BI_READY) ## months through Celery, SFTP, S3 and a PostgreSQL elsewhere; every compose service as a process
+	@$(VENV)/bin/python -m pytest tests/scale_out -m scale_out -ra -s
 
 bench-ingest: setup ## how fast and in how little memory large deliveries are taken in, beside pandas and a bare COPY
 	@$(VENV)/bin/python -W ignore -m bench.ingest

@@ -6,8 +6,8 @@ no other service knows; `vs up` does the same for the embedded server. Safe to r
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -73,8 +73,27 @@ def _close_to_others(connection: psycopg.Connection) -> None:
             continue
 
 
+def make_first_users(passwords_file: Path) -> list[str]:
+    """Airflow's first users, each an administrator with the password of the secret file; returns who was new.
+
+    Needs Airflow's metadata tables and its FAB auth manager. Who exists stays as he is: he may have changed his
+    password, and whom people added with which role is theirs.
+    """
+    from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+
+    made = []
+    with get_application_builder() as builder:
+        users = builder.sm
+        for name, password in json.loads(passwords_file.read_text(encoding="utf-8")).items():
+            if users.find_user(name) is None:
+                if not users.add_user(name, name, "", f"{name}@localhost", users.find_role("Admin"), password):
+                    raise RuntimeError(f"Airflow did not take the user {name!r}; its log above says why.")
+                made.append(name)
+    return made
+
+
 def main() -> int:
-    """Exchange folders, databases, code lists and staging views, Airflow's first user and its metadata tables."""
+    """Exchange folders, databases, code lists and staging views, Airflow's metadata tables and its first users."""
     from include.exchange.folders import Exchange
     from include.warehouse.dbt import build_stage
 
@@ -88,13 +107,14 @@ def main() -> int:
     print(f"Platform tables are current ({len(applied)} migrations applied now)", flush=True)
     summary = build_stage("foundation")
     print(f"Code lists and staging views are current ({summary.models} built)", flush=True)
-    if "VS_AIRFLOW_USERS_FILE" in environment:
-        # Airflow opens its file for writing, which a mounted secret does not allow
-        target = Path(environment["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
-        target.unlink(missing_ok=True)
-        target.touch(mode=0o600)
-        shutil.copyfile(environment["VS_AIRFLOW_USERS_FILE"], target)
-    return subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=False).returncode
+    if "VS_SUPERSET_DATABASE_PASSWORD" in environment:
+        prepare_superset(server, environment["VS_SUPERSET_DATABASE_PASSWORD"])
+        print("Superset's database is there", flush=True)
+    code = subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=False).returncode
+    if code == 0 and "VS_AIRFLOW_USERS_FILE" in environment:
+        made = make_first_users(Path(environment["VS_AIRFLOW_USERS_FILE"]))
+        print(f"Airflow's users are there ({len(made)} made now)", flush=True)
+    return code
 
 
 if __name__ == "__main__":
