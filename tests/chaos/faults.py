@@ -127,8 +127,9 @@ def _in_child(task: str, month: Month, environment: dict[str, str], fault: Fault
 def _work(task: str, month: Month) -> None:
     from tests.month_in_process import run_month, run_task
 
-    if task == "month":
-        run_month(month)
+    if task in ("nothing", "month"):
+        if task == "month":
+            run_month(month)
         return
     if task == "await_enrichment":
         from include.sandbox.enrichment import Provider

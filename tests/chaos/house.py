@@ -15,7 +15,7 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,6 +85,22 @@ def small_tablespace(instance: Instance, disk: Disk, name: str) -> Iterator[str 
             connection.execute(f"drop tablespace {name}")
 
 
+def stop_the_clock(warehouse: str) -> None:
+    """`now()` means CLOCK in this database, for every connection from now on; defaults of columns keep the real one."""
+    with psycopg.connect(warehouse, autocommit=True) as connection:
+        connection.execute(
+            "create schema if not exists clock; grant usage on schema clock to public;"
+            "create or replace function clock.now() returns timestamptz language sql stable"
+            f" as $$ select timestamptz '{CLOCK}' $$"
+        )
+        # PostgreSQL looks in pg_catalog first, unless a search path names it later
+        connection.execute(
+            sql.SQL("alter database {} set search_path = clock, pg_catalog, public").format(
+                sql.Identifier(connection.info.dbname)
+            )
+        )
+
+
 @dataclass
 class House:
     """One warehouse with its exchange folders below `home`."""
@@ -94,6 +110,7 @@ class House:
     environment: dict[str, str]
     seed: int
     kept: list[str] = field(default_factory=list)
+    is_on_small_disk: bool = False
 
     @property
     def exchange(self) -> Path:
@@ -117,6 +134,7 @@ class House:
     def back_to(self, name: str, tablespace: str | None = None) -> None:
         """Everything as it was then; the tables may lie on another file system."""
         self._copy(OF_THIS_MODULE, f"kept_{name}", tablespace)
+        self.is_on_small_disk = tablespace is not None
         for folder in FOLDERS:
             _empty(self.home / folder)
             shutil.copytree(self.home / "kept" / name / folder, self.home / folder, dirs_exist_ok=True)
@@ -135,16 +153,7 @@ class House:
     def _copy(self, name: str, template: str, tablespace: str | None = None) -> None:
         with self._superuser() as connection:
             copy_warehouse(connection, name, template, tablespace)
-            # PostgreSQL looks in pg_catalog first, unless a search path names it later
-            connection.execute(
-                sql.SQL("alter database {} set search_path = clock, pg_catalog, public").format(sql.Identifier(name))
-            )
-        with psycopg.connect(f"{self.instance.postgres.superuser_dsn}/{name}", autocommit=True) as connection:
-            connection.execute(
-                "create schema if not exists clock; grant usage on schema clock to public;"
-                "create or replace function clock.now() returns timestamptz language sql stable"
-                f" as $$ select timestamptz '{CLOCK}' $$"
-            )
+        stop_the_clock(f"{self.instance.postgres.superuser_dsn}/{name}")
 
     def _superuser(self) -> psycopg.Connection:
         return psycopg.connect(f"{self.instance.postgres.superuser_dsn}/postgres", autocommit=True)
@@ -155,8 +164,7 @@ class House:
         """Table or file → hash of what it holds."""
         dsn = f"{self.instance.postgres.superuser_dsn}/{OF_THIS_MODULE}"
         with psycopg.connect(dsn) as connection:
-            connection.execute("set local search_path = pg_catalog; set local timezone to 'UTC'")
-            tables = _tables(connection) | _judged(connection)
+            tables = tables_of(connection) | _judged(connection)
             marts = table_fingerprints(connection, month)
         return tables | {f"fingerprint of {name}": one for name, one in marts.items()} | self._files()
 
@@ -187,8 +195,12 @@ class House:
             server.server_close()
 
 
-def _tables(connection: psycopg.Connection) -> dict[str, str]:
-    """The hash of all rows of each table, without columns that the database fills in by clock or counter."""
+def tables_of(connection: psycopg.Connection, without: Collection[str] = ()) -> dict[str, str]:
+    """The hash of all rows of each table, without columns that the database fills in by clock or counter.
+
+    `without` names more columns and tables that are not compared.
+    """
+    connection.execute("set local search_path = pg_catalog; set local timezone to 'UTC'")
     told: Mapping[str, list[str]] = dict(
         connection.execute(
             """
@@ -199,9 +211,10 @@ def _tables(connection: psycopg.Connection) -> dict[str, str]:
             left join pg_attrdef on adrelid = attrelid and adnum = attnum
             where relkind = 'r' and nspname = any(%s)
                 and attidentity = '' and coalesce(pg_get_expr(adbin, adrelid) !~ '(now|nextval)\\(', true)
+                and attname <> all(%s)
             group by 1
             """,
-            (list(SCHEMAS),),
+            (list(SCHEMAS), list(without)),
         ).fetchall()
     )
     each = [
@@ -214,9 +227,18 @@ def _tables(connection: psycopg.Connection) -> dict[str, str]:
             sql.Identifier(*table.replace('"', "").split(".")),
         )
         for table, columns in told.items()
-        if table not in LOGS
+        if table not in {*LOGS, *without}
     ]
     return dict(connection.execute(sql.SQL(" union all ").join(each)).fetchall())
+
+
+def files_of(home: Path, folder: str) -> dict[str, str]:
+    """The hash of every file in a folder of `home` and below it."""
+    return {
+        str(path.relative_to(home)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((home / folder).rglob("*"))
+        if path.is_file()
+    }
 
 
 def _judged(connection: psycopg.Connection) -> dict[str, str]:

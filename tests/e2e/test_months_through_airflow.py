@@ -7,13 +7,9 @@ step by step, without Airflow and undisturbed.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,71 +17,16 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from include.local.instance import WAREHOUSE_DATABASE, Instance
+from include.local.instance import WAREHOUSE_DATABASE
 from include.local.processes import Processes
 from include.months import Month
-from include.settings import PROJECT_ROOT, Role, Settings
-from tests import month_in_process
 from tests.month_in_process import partners_deliver
-from tests.personal_data import Arguments, Words, personal_values, read_files, read_tables
+from tests.personal_data import Words, personal_values, read_files, read_tables
+from tests.whole_platform import SEED, Platform, run_directly
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 
 FIRST, SECOND, THIRD = Month(2024, 4), Month(2024, 5), Month(2024, 6)
-SEED = 2024
-
-
-class Platform:
-    """An instance in its own folder, spoken to through the command line."""
-
-    def __init__(self, home: Path) -> None:
-        self.instance = Instance(home)
-        self.exchange = home / "exchange"
-        self.arguments = Arguments()
-        self.environment = dict(
-            os.environ, VS_HOME=str(home), PYTHONPATH=str(PROJECT_ROOT), VS_SANDBOX_SEED=str(SEED), COLUMNS="160"
-        )
-
-    def vs(self, *arguments: str, exit_code: int = 0) -> str:
-        done = subprocess.run(
-            self.command(*arguments), env=self.environment, capture_output=True, text=True, timeout=800
-        )
-        assert done.returncode == exit_code, f"vs {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
-        return done.stdout + done.stderr
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self.command(*arguments), env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-
-    @staticmethod
-    def command(*arguments: str) -> list[str]:
-        return [sys.executable, "-m", "include.local.command", *arguments]
-
-    def query(self, statement: str, *parameters: str) -> list[tuple]:
-        with psycopg.connect(Settings(self.instance.platform_environment()).dsn(Role.ADMIN)) as connection:
-            return connection.execute(statement, parameters).fetchall()
-
-    def sent(self, folder: str) -> dict[str, str]:
-        """What lies in a folder of the outbox: name and hash of each file."""
-        root = self.exchange / "outbox" / folder
-        return {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(root.rglob("*"))
-            if path.is_file()
-        }
-
-    def fingerprint(self, month: Month) -> str:
-        return fingerprint(month, self.instance.platform_environment())
-
-
-def fingerprint(month: Month, environment: dict[str, str]) -> str:
-    from include.warehouse.fingerprints import month_fingerprint
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        return month_fingerprint(month)
 
 
 @pytest.fixture(scope="module")
@@ -104,44 +45,6 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 def undisturbed(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> dict[Month, str]:
     """The fingerprints of the same two months, run directly in a second warehouse with the same keys."""
     return run_directly(platform, tmp_path_factory.mktemp("direct"), "undisturbed", (FIRST, SECOND))
-
-
-def run_directly(
-    platform: Platform, home: Path, database: str, months: tuple[Month, ...], *, ris_by: str = "api"
-) -> dict[Month, str]:
-    """Run `months` step by step in this process, in a warehouse and exchange of their own; the fingerprint of each."""
-    from include.local.postgres import create_database
-    from include.warehouse.dbt import build_stage
-    from include.warehouse.migrate import migrate
-
-    instance = platform.instance
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = instance.platform_environment()
-    environment |= {
-        "VS_HOME": str(home),
-        "VS_WAREHOUSE_DATABASE": database,
-        "VS_EXCHANGE_ROOT": str(home / "exchange"),
-        "VS_REPORTS": str(home / "reports"),
-        "VS_RIS_BY": ris_by,
-        "DBT_TARGET_PATH": str(home / "dbt" / "target"),
-        "DBT_LOG_PATH": str(home / "dbt" / "logs"),
-        "AIRFLOW_CONN_RIS": environment["AIRFLOW_CONN_RIS"].replace(f":{instance.port('ris')}/", f":{port}/"),
-    }
-    create_database(instance.postgres, database)
-    with psycopg.connect(f"{instance.postgres.superuser_dsn}/{database}") as connection:
-        migrate(connection, Settings(environment))
-    outside = {"port": port, "token": instance.secret("ris_token"), "seed": SEED, "ris_by": ris_by}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        build_stage("foundation")
-        with month_in_process.sandbox(home / "exchange", home / "sandbox", **outside):
-            for month in months:
-                partners_deliver(month, home / "exchange", seed=SEED)
-                month_in_process.run_month(month)
-        return {month: fingerprint(month, environment) for month in months}
 
 
 def test_delivering_a_month_twice_sends_nothing_twice(platform: Platform):
@@ -177,9 +80,7 @@ def test_a_month_closes_and_equals_the_same_month_without_airflow(platform: Plat
     assert (platform.instance.home / "reports" / str(FIRST) / "rapportage.html").stat().st_size > 5_000
 
 
-def test_a_month_with_ris_by_files_gives_the_same(
-    platform: Platform, undisturbed: dict[Month, str], tmp_path: Path
-):
+def test_a_month_with_ris_by_files_gives_the_same(platform: Platform, undisturbed: dict[Month, str], tmp_path: Path):
     by_files = run_directly(platform, tmp_path, "by_files", (FIRST,), ris_by="files")
     assert by_files[FIRST] == undisturbed[FIRST]
     assert list((tmp_path / "exchange" / "outbox" / "ris").glob("ris_closures_*.csv")), "the closures left by a file"
