@@ -186,10 +186,25 @@ def _collect_outcomes(month: Month) -> None:
     from include.ingest.ris import collect_outcomes
 
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while str(month) not in {str(touched) for touched in collect_outcomes().months}:
+    while str(month) not in {str(touched) for touched in collect_outcomes().months} and not _has_outcomes(month):
         # by files, RIS exports when it has seen the list; by API it answers at once
         assert time.monotonic() < deadline, f"RIS had no outcomes of {month} within a minute"
         time.sleep(0.5)
+
+
+def _has_outcomes(month: Month) -> bool:
+    """Another run may have landed them, and built the marts since."""
+    from include.settings import Role
+    from include.warehouse.connection import connect
+
+    with connect(Role.LOADER) as connection:
+        return bool(
+            connection.execute(
+                "select 1 from landing.ris_outcomes inner join ops.call_records using (call_record_id)"
+                " where signal_month = %s limit 1",
+                (str(month),),
+            ).rowcount
+        )
 
 
 def _approve_closure(month: Month) -> None:

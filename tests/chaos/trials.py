@@ -20,6 +20,7 @@ from tests.chaos.house import Disk, House
 from tests.month_in_process import STEPS, with_deliveries
 
 REPORT = PROJECT_ROOT / "build" / "bench" / "chaos.json"
+MONTH = "whole.month"
 #: what a disturbed process may end as: killed, told to try again, or done because the fault came after all its work
 DISTURBED = {
     "kill": {KILLED},
@@ -157,7 +158,7 @@ class Trials:
         fault = Fault("disk full", self._place(places), str(ballast or ""))
         self._at_place("disk full", task, after, fault, restore=restore, tablespace=tablespace, note=f"disk of {what}")
 
-    def two_at_once(self, task: str, after: Mapping[str, str]) -> None:
+    def two_at_once(self, task: str, after: Mapping[str, str], start: str = "before") -> None:
         """The same task twice, the second a part of its time later."""
         wait = self.dice.choice([0.0, self.dice.uniform(0.0, 0.9)]) * self.seconds.get(task, 0)
 
@@ -169,7 +170,13 @@ class Trials:
             said = "; ".join(one.at for one in ends if one.code)
             return ends, f"the second {wait:.2f} s later{f' ({said})' if said else ''}"
 
-        self._trial("two at once", task, after, disturb)
+        self._trial("two at once", task, after, disturb, start=start)
+
+    def two_months_at_once(self, start: str) -> None:
+        """Two runs of the whole month, the second a little later; the month must be what it is now."""
+        after = self.house.state(self.month)
+        self.seconds[MONTH] = 10.0
+        self.two_at_once(MONTH, after, start)
 
     def _at_place(
         self,
@@ -200,10 +207,11 @@ class Trials:
         disturb: Callable[[], tuple[list[Ended], str]],
         wrong: list[str] | None = None,
         tablespace: str | None = None,
+        start: str = "before",
     ) -> None:
         started = time.monotonic()
         wrong = [] if wrong is None else wrong
-        self.house.back_to("before", tablespace)
+        self.house.back_to(start, tablespace)
         ends, at = disturb()
         unexpected = [end for end in ends if end.code not in DISTURBED[kind]]
         wrong += [f"ended as {end.code} ({end.at})" for end in unexpected]

@@ -10,7 +10,6 @@ turn of a loop it is not. Every statement in PostgreSQL, file operation and comm
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -22,17 +21,12 @@ from include.exchange.places import Place
 from include.months import Month
 from include.outbound import certin_call_list, delivery
 from include.outbound.certin_call_list import deliver_call_list
+from tests.chaos.faults import die
 
 POINTS = ("laid_ready", "after_commit", "after_file", "after_manifest", "never")
-KILLED = -signal.SIGKILL
 TRACED = frozenset({str(certin_call_list.__file__), str(delivery.__file__)})
 #: of the exchange folders only what writes; the rest of its lines only asks
 WRITING = frozenset(function.__code__ for function in (Exchange.write, Exchange.move, Place.write, Place.rename))
-
-
-def die() -> None:
-    """No word, no clean-up: nothing of this process runs after this."""
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def die_at(point: str) -> None:

@@ -5,8 +5,6 @@ python -m tests.integration.dying_ingest inbox/zorgplus/zorgplus_202406.csv 2024
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +13,7 @@ from include.exchange.folders import Exchange
 from include.ingest import booking, landing, opening
 from include.ingest.deliveries import ingest_delivery
 from include.months import Month
+from tests.chaos.faults import die
 
 POINTS = ("in_second_part", "after_raw_rows", "after_rows", "before_commit", "after_commit", "after_receipt")
 
@@ -26,7 +25,7 @@ def die_after(work: Callable[..., Any], times: int = 1) -> Callable[..., Any]:
     def done_and_killed(*arguments: Any, **options: Any) -> Any:
         done = work(*arguments, **options)
         if next(left) == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
+            die()
         return done
 
     return done_and_killed

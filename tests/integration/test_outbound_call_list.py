@@ -20,7 +20,8 @@ from include.outbound.approvals import NotApproved, record_approval
 from include.outbound.certin_call_list import deliver_call_list
 from include.settings import PROJECT_ROOT, Role
 from include.warehouse.connection import connect
-from tests.integration.dying_delivery import KILLED, POINTS
+from tests.chaos.faults import KILLED
+from tests.integration.dying_delivery import POINTS
 from tests.integration.outbound_tables import call_row, create_outbound_tables, fill
 
 _numbers = itertools.count()

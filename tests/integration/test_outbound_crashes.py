@@ -21,7 +21,8 @@ import pytest
 from include.months import Month
 from include.outbound.certin_call_list import deliver_call_list
 from include.sandbox.call_lists import list_files, read_list
-from tests.integration.dying_delivery import KILLED, delivered_at_once
+from tests.chaos.faults import KILLED
+from tests.integration.dying_delivery import delivered_at_once
 from tests.integration.outbound_tables import call_row, create_outbound_tables, fill
 from tests.integration.test_outbound_call_list import approve, handed_over, ledger_states
 

@@ -17,7 +17,7 @@ from include.outbound.encryption import KeyMissing, KeyUnusable
 from include.outbound.enrichment_request import request_enrichment
 from include.settings import Role
 from include.warehouse.connection import connect
-from tests.integration.dying_delivery import KILLED
+from tests.chaos.faults import KILLED
 from tests.integration.outbound_tables import call_row, create_outbound_tables, fill
 from tests.integration.test_outbound_call_list import approve, handed_over, run_in_process
 
