@@ -6,6 +6,7 @@ Every service gets its own command, environment and secret files. Only where thi
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -64,9 +65,15 @@ class Composed:
         for folder in ("airflow", "exchange", "reports", "dbt", "sandbox", "sftp", "superset", "logs"):
             (self.home / folder).mkdir(parents=True, exist_ok=True)
 
+    def secret(self, name: str) -> str:
+        """What platform.env says of `name`."""
+        lines = self.secrets["platform.env"].splitlines()
+        return next(line.partition("=")[2] for line in lines if line.startswith(f"{name}="))
+
     def environment(self, service: str) -> dict[str, str]:
         """What the container's process would find, and where its secrets are."""
-        given = {name: self.here(str(value), service) for name, value in self.services[service]["environment"].items()}
+        settings = self.services[service].get("environment", {})
+        given = {name: self.here(str(value), service) for name, value in settings.items()}
         image = {"PYTHONPATH": str(PROJECT_ROOT), "PYTHONUNBUFFERED": "1", "NO_PROXY": "*", "no_proxy": "*"}
         machine = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
         path = os.pathsep.join([str(Path(_python(service)).parent), os.environ["PATH"]])
@@ -75,7 +82,7 @@ class Composed:
     def command(self, service: str, *instead: str) -> list[str]:
         """The entrypoint and the command, with programs where this machine has them."""
         given = self.services[service]
-        words = [*given.get("entrypoint", []), *(instead or given["command"])]
+        words = [*given.get("entrypoint", []), *(instead or given.get("command", []))]
         return [self._program(word, service) if first else self.here(word, service) for first, word in _first(words)]
 
     def here(self, text: str, service: str) -> str:
@@ -112,6 +119,21 @@ class Composed:
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
 
+    def run(self, service: str, *arguments: str, exit_code: int = 0) -> str:
+        """`docker compose run --rm SERVICE ARGUMENTS`; returns what it said."""
+        done = subprocess.run(
+            [*self.command(service), *arguments], env=self.environment(service), cwd=PROJECT_ROOT,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=600,
+        )  # fmt: skip
+        assert done.returncode == exit_code, f"{service} {arguments}: {done.stdout}\n{done.stderr[-3000:]}"
+        return done.stdout + done.stderr
+
+    def files(self, folder: str) -> dict[str, str]:
+        """Every file below a folder of the state, with a hash of its bytes."""
+        root = self.home / folder
+        found = [path for path in sorted(root.rglob("*")) if path.is_file()]
+        return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
     def is_healthy(self, service: str) -> bool:
         """The service's own health check, asked as Docker asks it: in its environment, without its entrypoint."""
         kind, *words = self.services[service]["healthcheck"]["test"]
@@ -142,9 +164,11 @@ class Composed:
     def last_words(self, service: str) -> str:
         return self.log(service).read_text(encoding="utf-8", errors="replace")[-3000:]
 
-    def stop(self) -> None:
-        """End everything, the last first, with all that was forked."""
-        for process in reversed(self.running.values()):
+    def stop(self, *, but: str | None = None) -> None:
+        """End everything (`but` one), the last first, with all that was forked."""
+        for name, process in reversed(self.running.items()):
+            if name == but:
+                continue
             family = [process.pid, *(child.pid for child in _children(process.pid))]
             if process.poll() is None:
                 process.terminate()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncssh
@@ -103,6 +105,15 @@ class S3Server:
     def exchange(self) -> Exchange:
         return Exchange(self.url, self.connection)
 
+    def uploaded_at(self, path: str, moment: datetime) -> None:
+        """Say that a file of the exchange came in at `moment`: S3 knows only now, and played months lie in the past."""
+        from moto.backends import get_backend
+        from moto.core import DEFAULT_ACCOUNT_ID
+
+        bucket = get_backend("s3")[DEFAULT_ACCOUNT_ID]["aws"].buckets[BUCKET]
+        key = f"{self.url}/{path}".removeprefix(f"s3://{BUCKET}/")
+        bucket.keys[key].last_modified = moment.astimezone(UTC).replace(tzinfo=None)
+
 
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
@@ -116,6 +127,7 @@ def s3_server() -> Iterator[S3Server]:
         patch.setenv("no_proxy", "127.0.0.1,localhost")
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
         server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         server.start()
         try:

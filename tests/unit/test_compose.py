@@ -25,6 +25,7 @@ from tests.composed import interpolated
 
 COMPOSE = yaml.safe_load((PROJECT_ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES = interpolated(COMPOSE["services"], {})
+ONLY_WHEN_ASKED = {"sandbox": "sandbox", "worker": "celery", "redis": "celery", "backup": "backup"}
 OF_SUPERSET = ("superset-prepare", "superset")
 
 # What only a local platform sets, and why.
@@ -61,9 +62,9 @@ def environment_of(service: str) -> dict[str, str]:
 
 
 def test_every_service_of_the_local_platform_is_there():
-    assert set(SERVICES) == {"postgres", "prepare", *COMPONENTS, "sftp", "sandbox", "worker", "redis", *OF_SUPERSET}
+    assert set(SERVICES) == {"postgres", "prepare", *COMPONENTS, "sftp", *ONLY_WHEN_ASKED, *OF_SUPERSET}
     profiles = {name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service}
-    assert profiles == {"sandbox": ["sandbox"], "worker": ["celery"], "redis": ["celery"]}
+    assert profiles == {name: [profile] for name, profile in ONLY_WHEN_ASKED.items()}
     assert SERVICES["worker"]["command"] == ["python", "-m", "airflow", *WORKER]
     for name, arguments in COMPONENTS.items():
         assert SERVICES[name]["command"] == ["python", "-m", "airflow", *arguments]
@@ -137,9 +138,9 @@ def test_the_sandbox_gets_what_it_gets_locally_and_no_password(instance: Instanc
     assert not secret & set(here.values()) - {secret_file("sandbox.env")["VS_RIS_TOKEN"]}
 
 
-def test_only_the_preparing_service_knows_the_owner_of_the_server():
+def test_only_who_prepares_and_backs_up_knows_the_owner_of_the_server():
     knowing = {name for name in SERVICES if "VS_POSTGRES_PASSWORD" in environment_of(name)}
-    assert knowing == {"prepare"}
+    assert knowing == {"prepare", "backup"}
     assert {name for name in SERVICES if "postgres_password" in SERVICES[name].get("secrets", [])} == {"postgres"}
 
 
