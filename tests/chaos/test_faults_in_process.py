@@ -6,15 +6,20 @@ import os
 import re
 import secrets
 import shutil
+import signal
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from include.local.instance import Instance
 from include.months import Month
-from tests.chaos.house import Disk, House, small_disk, small_tablespace
+from tests.chaos.house import Disk, House, small_disk, small_tablespace, without_waiting_for_the_disk
 from tests.chaos.trials import Trials, told, write_report
 from tests.conftest import FOUNDATION
 
@@ -67,9 +72,10 @@ def house(server: Instance, warehouse: Path, home: Path, disks: Disks) -> Iterat
         for name, value in told.items():
             patch.setenv(name, value)
         house = House(server, home, dict(os.environ), SEED)
-        house.open(FOUNDATION)
-        with house.ris(server.port("ris"), server.secret("ris_token")):
-            yield house
+        with without_waiting_for_the_disk(server):
+            house.open(FOUNDATION)
+            with house.ris(server.port("ris"), server.secret("ris_token")):
+                yield house
     for name in list(house.kept):
         house.forget(name)
     house.leave()
@@ -114,6 +120,34 @@ def test_a_few_tasks_survive_what_may_happen_to_them(trials: Trials, disks: Disk
     told(trials.tried)
     assert len(trials.tried) >= 7
     assert not [str(trial) for trial in trials.tried if not trial.survived]
+
+
+def test_postgresql_killed_alone_is_started_again(server: Instance):
+    """The kernel kills the server and not its sessions, one of which is at work and does not notice."""
+    postgres, ended = server.postgres, []
+
+    def work() -> None:
+        with suppress(psycopg.OperationalError), psycopg.connect(f"{postgres.superuser_dsn}/postgres") as one:
+            one.execute("set max_parallel_workers_per_gather = 0")
+            one.execute(
+                "select count(*) from generate_series(1, 9999) a, generate_series(1, 9999) b, generate_series(1, 99) c"
+            )
+            return
+        ended.append(True)
+
+    working = threading.Thread(target=work)
+    working.start()
+    with psycopg.connect(f"{postgres.superuser_dsn}/postgres", autocommit=True) as looking:
+        while not looking.execute(
+            "select from pg_stat_activity"
+            " where state = 'active' and query like '%generate_series%' and pid <> pg_backend_pid()"
+        ).rowcount:
+            time.sleep(0.1)
+    os.kill(int((postgres.data / "postmaster.pid").read_text(encoding="utf-8").split()[0]), signal.SIGKILL)
+    postgres.start()
+    assert postgres.is_running()
+    working.join(20)
+    assert ended == [True], "a session of the killed server went on"
 
 
 @pytest.mark.chaos
