@@ -13,6 +13,7 @@ Runbook: docs/runbooks/build-cases.md
 
 from airflow.sdk import dag, task
 
+from include.orchestration.alerting import in_time
 from include.orchestration.assets import CASES_CATEGORISED, SIGNALS_LANDED
 from include.orchestration.dbt_stage import dbt_stage
 from include.orchestration.defaults import MONTH, MONTHS_AT_ONCE, START, TASK_DEFAULTS, tags
@@ -27,6 +28,7 @@ from include.orchestration.triggers import Await
     catchup=False,
     max_active_runs=MONTHS_AT_ONCE,
     default_args=TASK_DEFAULTS,
+    deadline=in_time("build_cases"),
     tags=tags("cases"),
     doc_md=__doc__,
 )

@@ -16,6 +16,7 @@ Runbook: docs/runbooks/close-month.md
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import PokeReturnValue, dag, task
 
+from include.orchestration.alerting import in_time
 from include.orchestration.approval import MonthApproval
 from include.orchestration.assets import MONTH_CLOSED
 from include.orchestration.dbt_stage import dbt_stage
@@ -26,7 +27,6 @@ from include.orchestration.triggers import Await
 from include.settings import Settings
 
 SETTINGS = Settings.from_environment()
-ACKNOWLEDGEMENT_SECONDS = SETTINGS.acknowledgement_wait.total_seconds()
 
 
 @dag(
@@ -35,6 +35,7 @@ ACKNOWLEDGEMENT_SECONDS = SETTINGS.acknowledgement_wait.total_seconds()
     catchup=False,
     max_active_runs=MONTHS_AT_ONCE,
     default_args=TASK_DEFAULTS,
+    deadline=in_time("close_month"),
     tags=tags("closure"),
     doc_md=__doc__,
 )
@@ -56,7 +57,7 @@ def close_month():
         return closure_counts(Month.parse(month))
 
     # RIS's time runs from the batch; the task itself gives up later
-    @task.sensor(mode="reschedule", poke_interval=SETTINGS.poll_seconds, timeout=2 * ACKNOWLEDGEMENT_SECONDS)
+    @task.sensor(mode="reschedule", poke_interval=SETTINGS.poll_seconds, timeout=2 * SETTINGS.acknowledgement_wait)
     def send_closures(month: str, approval: dict) -> PokeReturnValue:
         """One batch to RIS, the same one however often; done when RIS has answered, or has had its time."""
         from include.months import Month
@@ -106,8 +107,7 @@ def close_month():
         return as_counts(deliver_feedback(Month.parse(month)))
 
     approve_closure = MonthApproval(task_id="approve_closure", about="closure")
-    approval = approve_closure.output
-    batch = send_closures(MONTH, approval)
+    batch = send_closures(MONTH, approve_closure.output)
 
     (
         Await(task_id="await_previous_month", condition="month_may_be_closed")
@@ -121,7 +121,7 @@ def close_month():
         >> batch
         >> dbt_stage("marts")
         >> gate("G8")
-        >> freeze_month(MONTH, batch, approval)
+        >> freeze_month(MONTH, batch, approve_closure.output)
         >> [write_report(MONTH), deliver_ddas(MONTH), deliver_feedback(MONTH)]
         >> EmptyOperator(task_id="month_closed", outlets=[MONTH_CLOSED])
     )

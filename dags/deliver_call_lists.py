@@ -13,6 +13,7 @@ Runbook: docs/runbooks/deliver-call-lists.md
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import dag, task
 
+from include.orchestration.alerting import in_time
 from include.orchestration.approval import MonthApproval
 from include.orchestration.assets import CALL_LISTS_DELIVERED, CASES_CATEGORISED
 from include.orchestration.defaults import MONTH, MONTHS_AT_ONCE, START, TASK_DEFAULTS, tags
@@ -26,6 +27,7 @@ from include.orchestration.schedules import when
     catchup=False,
     max_active_runs=MONTHS_AT_ONCE,
     default_args=TASK_DEFAULTS,
+    deadline=in_time("deliver_call_lists"),
     tags=tags("calls"),
     doc_md=__doc__,
 )

@@ -15,6 +15,7 @@ Runbook: docs/runbooks/ingest-partner-files.md
 
 from airflow.sdk import dag, task
 
+from include.orchestration.alerting import in_time
 from include.orchestration.assets import SIGNALS_LANDED
 from include.orchestration.defaults import MONTH, MONTHS_AT_ONCE, START, TASK_DEFAULTS, tags
 from include.orchestration.gate_task import gate
@@ -28,6 +29,7 @@ from include.orchestration.triggers import Await
     catchup=False,
     max_active_runs=MONTHS_AT_ONCE,
     default_args=TASK_DEFAULTS,
+    deadline=in_time("ingest_partner_files"),
     tags=tags("signals"),
     doc_md=__doc__,
 )

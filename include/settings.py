@@ -145,6 +145,41 @@ class Settings:
         return timedelta(hours=float(self.environment.get("VS_ACKNOWLEDGEMENT_WAIT_HOURS", "72")))
 
     @property
+    def approval_alert(self) -> timedelta:
+        """How long a question may wait for a person before somebody is told."""
+        return timedelta(hours=float(self.environment.get("VS_ALERT_APPROVAL_HOURS") or "24"))
+
+    @property
+    def call_list_alert(self) -> timedelta:
+        """How long a delivered call list may go without a first outcome or an acknowledgement."""
+        return timedelta(hours=float(self.environment.get("VS_ALERT_CALL_LIST_HOURS") or "72"))
+
+    @property
+    def quarantine_alert(self) -> timedelta:
+        """How long rows may lie in quarantine."""
+        return timedelta(days=float(self.environment.get("VS_ALERT_QUARANTINE_DAYS") or "7"))
+
+    @property
+    def ingest_deadline(self) -> timedelta:
+        """From the opening of a month until its deliveries are in."""
+        return timedelta(days=float(self.environment.get("VS_DEADLINE_INGEST_DAYS") or "12"))
+
+    @property
+    def build_deadline(self) -> timedelta:
+        """From landed signals until the month has its cases; the enrichment provider's time is part of it."""
+        return timedelta(days=float(self.environment.get("VS_DEADLINE_BUILD_DAYS") or "4"))
+
+    @property
+    def close_deadline(self) -> timedelta:
+        """From the end of a month until it is closed."""
+        return timedelta(days=float(self.environment.get("VS_DEADLINE_CLOSE_DAYS") or "10"))
+
+    @property
+    def docs_url(self) -> str | None:
+        """Where `docs/` can be read in a browser, for the links in alerts; without it they are paths in the project."""
+        return self.environment.get("VS_DOCS_URL") or None
+
+    @property
     def dbt_target_folder(self) -> Path:
         """Where dbt keeps its parse of the project; every month has a folder of its own in it."""
         return Path(self._required("DBT_TARGET_PATH"))

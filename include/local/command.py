@@ -12,6 +12,8 @@ from typing import Annotated
 
 import typer
 
+from include.local.alerts_command import app as alerts_app
+from include.local.alerts_command import exports_app
 from include.local.bi_command import app as bi_app
 from include.local.billing_command import billing
 from include.local.closing_command import register as register_closing
@@ -38,6 +40,8 @@ app = typer.Typer(
     help="Early signalling of debts: one platform on this machine. Its state lives in VS_HOME (default: .vs).",
 )  # fmt: skip
 
+app.add_typer(alerts_app, name="alerts")
+app.add_typer(exports_app, name="exports")
 app.add_typer(bi_app, name="bi")
 app.add_typer(contract_app, name="contract")
 app.add_typer(deliveries_app, name="deliveries")
@@ -92,8 +96,15 @@ def down() -> None:
 
 @app.command()
 def status() -> None:
-    """Show what runs; exit code 3 when something does not."""
-    from include.local.status import alerts_of, broken_contract_lines, states_of, status_table, waiting_lines
+    """Show what runs, what waits for whom, and the open alerts; exit code 3 when something does not run."""
+    from include.local.status import (
+        alert_lines,
+        broken_contract_lines,
+        states_of,
+        status_table,
+        waiting_lines,
+        waiting_table,
+    )
 
     instance = _instance()
     states = states_of(instance)
@@ -101,12 +112,12 @@ def status() -> None:
         _console().print(status_table(states, instance))
         for line in broken_contract_lines():
             _console().print(f"[red]{line}[/]")
-        for alert in alerts_of(instance):
-            _console().print(f"! {alert.message}", markup=False)
     else:
         _console().print(f"There is no platform in {instance.home}; `vs up` or `vs demo` makes one.", markup=False)
     if states and states[0].is_up:
-        for line in waiting_lines(instance):
+        if waiting := waiting_table(instance):
+            _console().print(waiting)
+        for line in (*alert_lines(instance), *waiting_lines(instance)):
             _console().print(line, markup=False)
     if not states or not all(state.is_up for state in states):
         raise typer.Exit(NOT_RUNNING)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from rich.markup import escape
 from rich.table import Table
@@ -15,6 +16,8 @@ from include.local.sandbox import LocalSandbox
 from include.local.superset import NAME as SUPERSET
 from include.local.superset import LocalSuperset
 from include.warehouse.alerts import Alert, open_alerts
+
+AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,43 @@ def status_table(states: list[ServiceState], instance: Instance) -> Table:
             state.service, f"[green]{state.state}[/]" if state.is_up else f"[red]{state.state}[/]", state.where
         )
     return table
+
+
+def waiting_table(instance: Instance) -> Table | None:
+    """What waits for whom, how many, since when and what to run: one line a kind; None when nothing waits."""
+    from include.alerts.kinds import KINDS
+    from include.warehouse.waiting import what_waits
+
+    load_environment(instance)
+    lines = what_waits()
+    if not lines:
+        return None
+    table = Table(title="What waits for whom", title_justify="left")
+    for heading in ("for", "what", "months", "how many", "since", "do"):
+        table.add_column(heading, justify="right" if heading == "how many" else "left", overflow="fold")
+    for line in lines:
+        kind, months = KINDS[line.kind], line.months
+        table.add_row(
+            line.waits_for,
+            kind.title,
+            months[0] if len(months) == 1 else f"{months[0]} … {months[-1]}",
+            f"{line.items:,}",
+            f"{line.since.astimezone(AMSTERDAM):%Y-%m-%d %H:%M}" if line.since else "",
+            escape(kind.what_to_do(months[0], line.subject)),
+        )
+    return table
+
+
+def alert_lines(instance: Instance) -> list[str]:
+    """The first line of each open alert, and whether anybody can be told."""
+    from include.alerts.channels import channels
+
+    alerts = alerts_of(instance)
+    if not alerts:
+        return []
+    names = " and ".join(channel.name for channel in channels()) or "nobody: no channel is set"
+    shown = [f"! {alert.message.splitlines()[0]}" for alert in alerts]
+    return [*shown, f"In full: vs alerts list. Told by {names} (docs/runbooks/tell-somebody.md)."]
 
 
 def broken_contract_lines() -> list[str]:

@@ -44,7 +44,13 @@ class MonthApproval(ApprovalOperator):
     def execute(self, context: Context) -> dict[str, str]:
         """Ask, unless a person has said yes to this very question and only the worker was lost since."""
         given = self._yes_of(context["run_id"]) if self._is_tried_again(context) else None
-        return given or super().execute(context)
+        if given:
+            return given
+        from include.months import Month
+        from include.outbound.approvals import record_question
+
+        record_question(Month.parse(self.month), self._recorded_as(), context["run_id"])
+        return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, str]:
         """Record who decided what, and when; then go on, or fail with what the person said."""

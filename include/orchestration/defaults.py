@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pendulum
 
+from include.orchestration.alerting import tell_failure
 from include.orchestration.retries import OnlyPassingFailures
 from include.orchestration.schedules import TIMEZONE
 
@@ -25,6 +26,7 @@ TASK_DEFAULTS = {
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=15),
     "retry_policy": OnlyPassingFailures(),
+    "on_failure_callback": tell_failure,
 }
 
 

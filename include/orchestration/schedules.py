@@ -40,6 +40,11 @@ def every_day_early() -> BaseTimetable | None:
     return CronTriggerTimetable("30 7 * * *", timezone=TIMEZONE) if _schedules_on() else None
 
 
+def every_day_after_the_news() -> BaseTimetable | None:
+    """Every day at 09:15, when the deliveries and outcomes of the morning are in."""
+    return CronTriggerTimetable("15 9 * * *", timezone=TIMEZONE) if _schedules_on() else None
+
+
 def when(asset: Asset) -> BaseTimetable:
     """As soon as `asset` is there for a month, for that month."""
     return PartitionedAssetTimetable(asset)

@@ -20,6 +20,16 @@ class NotApproved(RuntimeError):
     """Nobody has approved this step of this month, or the last decision was no."""
 
 
+def record_question(month: Month, subject: str, run_id: str) -> None:
+    """Store that a person is asked now: what waits for an answer can be seen, and told when it waits too long."""
+    with connect(Role.EXPORTER) as connection:
+        connection.execute(
+            "insert into ops.questions (signal_month, subject, run_id) values (%s, %s, %s) "
+            "on conflict (signal_month, subject, run_id) do update set asked_at = now()",
+            (str(month), subject, run_id),
+        )
+
+
 def record_approval(
     month: Month,
     subject: str,

@@ -26,10 +26,13 @@ from psycopg import sql
 
 from include.months import Month
 from include.settings import EXPECTATIONS_FOLDER, Role, Settings
+from include.warehouse.alerts import raise_alert, settle_alert
 from include.warehouse.connection import connect
 from include.warehouse.dbt import without_row_values
 
 log = logging.getLogger(__name__)
+
+ALERT = "gate_stop"
 
 # Counts only: GX must not carry values of rows, in memory either.
 RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": 0, "exclude_unexpected_values": True}
@@ -82,13 +85,14 @@ def run_gate(gate: str, month: Month, run_id: str | None = None) -> GateVerdict:
     """Judge the month; returns the verdict, or raises GateStopped when a critical rule fails."""
     suite = load_suite(gate)
     results = list(_judge(suite, month))
-    _store(suite, month, run_id, results)
     failed = [result for result in results if not result.success]
     for result in failed:
         log.warning("%s of %s: %s failed (%s): %s", gate, month, result.rule.name, result.rule.severity, _found(result))
     critical = [result for result in failed if result.rule.severity == "critical"]
-    if critical:
-        raise GateStopped(_explain(suite, month, critical))
+    stopped = _explain(suite, month, critical) if critical else None
+    _store(suite, month, run_id, results, stopped)
+    if stopped:
+        raise GateStopped(stopped)
     log.info("%s of %s: %s of %s rules hold", gate, month, len(results) - len(failed), len(results))
     return GateVerdict(
         gate=gate,
@@ -228,7 +232,10 @@ def _exceptions(info: Mapping[str, Any]) -> Iterator[str]:
             yield str(part.get("exception_message"))
 
 
-def _store(suite: Mapping[str, Any], month: Month, run_id: str | None, results: Sequence[RuleResult]) -> None:
+def _store(
+    suite: Mapping[str, Any], month: Month, run_id: str | None, results: Sequence[RuleResult], stopped: str | None
+) -> None:
+    """Every verdict; and the alert of a gate that stopped, until it lets the month pass."""
     with connect(Role[suite["role"].upper()]) as connection, connection.cursor() as cursor:
         cursor.executemany(
             "insert into ops.gate_results (gate, suite, signal_month, run_id, expectation, rule, severity, success,"
@@ -242,6 +249,10 @@ def _store(suite: Mapping[str, Any], month: Month, run_id: str | None, results: 
                 for result in results
             ],
         )  # fmt: skip
+        if stopped:
+            raise_alert(connection, ALERT, month, suite["gate"], stopped)
+        else:
+            settle_alert(connection, ALERT, month, suite["gate"])
 
 
 def _found(result: RuleResult) -> str:

@@ -1,14 +1,16 @@
 """What a person must look at although nothing stopped: one row an alert in `ops.alerts`, until it is settled.
 
-Rule: an alert has a kind, a month, a subject (a partner, never a person) and a message that says what to do. Raising
-the same alert again changes nothing; it is settled by what it asked for. `vs status` shows the open ones, the log has
-each once. `notified_at` is for whoever sends them on (mail, webhook): take the rows where it is empty and fill it in.
+Rule: an alert has a kind (include/alerts/kinds.py), a month, a subject (a partner, a gate, a file; never a person) and
+a message. Raising the same alert again tells nobody twice: it stays the alert it is, with the newest message. What
+settles it is what it asked for; when that comes back later it is raised anew. `vs status` shows the open ones;
+include/alerts/channels.py tells people, and `ops.alert_notices` is who was told.
 """
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import datetime
 
 import psycopg
 from psycopg.rows import class_row
@@ -28,17 +30,23 @@ class Alert:
     signal_month: str
     subject: str
     message: str
+    raised_at: datetime
+    run_id: str | None
 
 
-def raise_alert(connection: psycopg.Connection, kind: str, month: Month, subject: str, message: str) -> None:
-    """Open the alert, or say it anew when it was settled; an open one stays as it is."""
-    raised = connection.execute(
-        "insert into ops.alerts (kind, signal_month, subject, message) values (%s, %s, %s, %s) "
-        "on conflict (kind, signal_month, subject) do update set message = excluded.message, raised_at = now(), "
-        "settled_at = null, notified_at = null where alerts.settled_at is not null",
-        (kind, str(month), subject, message),
-    )
-    if raised.rowcount:
+def raise_alert(
+    connection: psycopg.Connection, kind: str, month: Month, subject: str, message: str, run_id: str | None = None
+) -> None:
+    """Open the alert, or say it anew when it was settled; an open one gets the newest message (and run)."""
+    (is_new,) = connection.execute(
+        "insert into ops.alerts (kind, signal_month, subject, message, run_id) values (%s, %s, %s, %s, %s) "
+        "on conflict (kind, signal_month, subject) do update set message = excluded.message, run_id = excluded.run_id, "
+        "raised_at = case when alerts.settled_at is null then alerts.raised_at else clock_timestamp() end, "
+        "notified_at = case when alerts.settled_at is null then alerts.notified_at end, settled_at = null "
+        "returning raised_at >= now()",
+        (kind, str(month), subject, message, run_id),
+    ).fetchone()
+    if is_new:
         logger.warning(message)
 
 
@@ -52,9 +60,9 @@ def settle_alert(connection: psycopg.Connection, kind: str, month: Month, subjec
 
 
 def open_alerts() -> list[Alert]:
-    """The alerts nobody has settled, oldest first."""
+    """The alerts nobody has settled, by month."""
     with connect(Role.LOADER) as connection, connection.cursor(row_factory=class_row(Alert)) as cursor:
         return cursor.execute(
-            "select kind, signal_month, subject, message from ops.alerts where settled_at is null "
+            "select kind, signal_month, subject, message, raised_at, run_id from ops.alerts where settled_at is null "
             "order by signal_month, kind, subject"
         ).fetchall()

@@ -43,6 +43,7 @@ def described(dag) -> dict:
         "start_date": dag.start_date.isoformat() if dag.start_date else None,
         "max_active_runs": dag.max_active_runs,
         "timetable": type(dag.timetable).__name__,
+        "deadline": dag.deadline[0].callback.path if dag.deadline else None,
         "tasks": {task.task_id: described_task(task) for task in dag.tasks},
         "serialised": json.dumps(DagSerialization.to_dict(dag), sort_keys=True, default=str),
     }
@@ -57,8 +58,19 @@ def described_task(task) -> dict:
         "doc": bool(task.doc_md or getattr(getattr(task, "python_callable", None), "__doc__", None)),
         "outlets": [outlet.name for outlet in task.outlets],
         "defaults": getattr(task, "defaults", None),
+        "tells": [callback.__name__ for callback in callbacks(task.on_failure_callback)],
+        "other_callbacks": [
+            callback.__name__
+            for others in (task.on_success_callback, task.on_execute_callback, task.on_skipped_callback)
+            for callback in callbacks(others)
+        ],
         "downstream": sorted(task.downstream_task_ids),
     }
+
+
+def callbacks(given) -> list:
+    """Airflow keeps one, several or none, depending on the kind of task."""
+    return list(given) if isinstance(given, list | tuple) else [given] if given else []
 
 
 def in_a_fork(file: Path) -> dict:

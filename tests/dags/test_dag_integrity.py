@@ -41,6 +41,7 @@ DAGS = {
         "freeze_month", "write_report", "deliver_ddas", "deliver_feedback", "month_closed",
     ],
     "purge_expired_data": ["purge"],
+    "watch_months": ["tell_what_waits"],
 }  # fmt: skip
 ASSETS = {
     "ingest_partner_files": "signals_landed",
@@ -52,7 +53,8 @@ ASSETS = {
     "close_month": "month_closed",
 }
 # a run of these finds its months in the data
-WITHOUT_MONTH = ("ingest_late_files", "replay_quarantine", "collect_ris_outcomes")
+WITHOUT_MONTH = ("ingest_late_files", "replay_quarantine", "collect_ris_outcomes", "watch_months")
+IN_TIME = {"ingest_partner_files", "build_cases", "deliver_call_lists", "close_month"}
 HEAVY = {"pandas", "great_expectations", "dbt", "numpy", "psycopg", "psycopg2", "httpx", "openpyxl", "altair"}
 
 
@@ -130,6 +132,15 @@ def test_every_task_survives_a_lost_worker(dags: dict[str, dict]) -> None:
     assert {task["policy"] for task in tasks} == {"OnlyPassingFailures"}
 
 
+def test_what_fails_is_told_and_what_people_wait_for_has_a_deadline(dags: dict[str, dict]) -> None:
+    tasks = [task for dag in dags.values() for task in dag["tasks"].values()]
+    assert [task["tells"] for task in tasks] == [["tell_failure"]] * len(tasks)
+    # an empty task with any other callback would be run by a worker
+    assert [task["other_callbacks"] for task in tasks] == [[]] * len(tasks)
+    deadlines = {dag_id: dag["deadline"] for dag_id, dag in dags.items() if dag["deadline"]}
+    assert deadlines == dict.fromkeys(IN_TIME, "include.orchestration.alerting.tell_deadline")
+
+
 def test_months_do_not_pile_up_by_themselves(dags: dict[str, dict]) -> None:
     for dag_id, dag in dags.items():
         assert dag["catchup"] is False, dag_id
@@ -186,6 +197,7 @@ def test_schedules_can_be_off(tmp: Path, dags: dict[str, dict]) -> None:
         "collect_ris_outcomes": "CronTriggerTimetable",
         "close_month": "CronPartitionTimetable",
         "purge_expired_data": "CronPartitionTimetable",
+        "watch_months": "CronTriggerTimetable",
     }
     by_hand = {dag_id: dag["timetable"] for file in parse(tmp, "off") for dag_id, dag in file["dags"].items()}
     assert by_hand == by_asset | {
@@ -194,6 +206,7 @@ def test_schedules_can_be_off(tmp: Path, dags: dict[str, dict]) -> None:
         "collect_ris_outcomes": "NullTimetable",
         "close_month": "PartitionedAtRuntime",
         "purge_expired_data": "PartitionedAtRuntime",
+        "watch_months": "NullTimetable",
     }
 
 

@@ -59,6 +59,8 @@ def test_sound_month_passes(month: psycopg.Connection, gate: str) -> None:
         "select rule, success, checked_rows from ops.gate_results where gate = %s and run_id = 'sound'", (gate,)
     ).fetchall()
     assert len(kept) == verdict.rules >= 10
+    stops = month.execute("select settled_at from ops.alerts where (kind, subject) = ('gate_stop', %s)", (gate,))
+    assert None not in [settled for (settled,) in stops]
     assert sum(rows for _, _, rows in kept) > 0
 
 
@@ -75,6 +77,11 @@ def test_critical_rule_stops_the_month(month: psycopg.Connection, damage: Break)
         (f"broken-{damage}",),
     ).fetchall()
     assert {rule for (rule,) in failed} == {damage.rule, *damage.also}
+    (told,) = month.execute(
+        "select message from ops.alerts where (kind, subject) = ('gate_stop', %s) and settled_at is null",
+        (damage.gate,),
+    ).fetchone()
+    assert told == message
 
 
 @pytest.mark.parametrize("damage", [damage for damage in BREAKS if damage.severity != "critical"], ids=str)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import stat
@@ -15,9 +16,11 @@ import psutil
 import pytest
 
 from include.local.airflow import LocalAirflow
+from include.local.airflow_api import AirflowApi
 from include.local.instance import SECRETS, Instance
 from include.local.processes import Processes, wait_until
 from include.settings import PROJECT_ROOT, Role
+from tests.fixtures.receivers import Received, webhook_receiver
 
 pytestmark = pytest.mark.airflow
 
@@ -38,7 +41,7 @@ def ingest_partner_files():
 ingest_partner_files()
 """,
     "build_cases": """
-@dag(schedule=PartitionedAssetTimetable(Asset("test://signals")))
+@dag(schedule=PartitionedAssetTimetable(Asset("test://signals")), deadline=in_time("build_cases"))
 def build_cases():
     @task(outlets=[Asset("test://cases")], retries=3, retry_delay=1)
     def build():
@@ -67,7 +70,7 @@ def collect_ris_outcomes():
 collect_ris_outcomes()
 """,
     "close_month": """
-@dag(schedule=PartitionedAtRuntime())
+@dag(schedule=PartitionedAtRuntime(), default_args={"on_failure_callback": tell_failure})
 def close_month():
     @task
     def gate_g7_closure():
@@ -75,21 +78,28 @@ def close_month():
     gate_g7_closure()
 close_month()
 """,
+    "watch_months": (PROJECT_ROOT / "dags" / "watch_months.py").read_text(encoding="utf-8"),
 }
 IMPORTS = """
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Asset, PartitionedAssetTimetable, PartitionedAtRuntime, dag, task
 from airflow.sdk.exceptions import AirflowFailException
+from include.orchestration.alerting import in_time, tell_failure
 """
 
 
 class Shell:
     """`vs` as a person types it, without a terminal."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, told: Received) -> None:
+        self.told = told
         self.instance = Instance(folder / "home")
         self.processes = Processes(self.instance.home)
-        self.environment = dict(os.environ, VS_HOME=str(folder / "home"), VS_DAGS_FOLDER=str(folder / "dags"))
+        self.environment = dict(
+            os.environ, VS_HOME=str(folder / "home"), VS_DAGS_FOLDER=str(folder / "dags"),
+            AIRFLOW_CONN_ALERTS_WEBHOOK=json.dumps({"host": f"http://127.0.0.1:{told.port}"}),
+            VS_DEADLINE_BUILD_DAYS=str(1 / 86_400),
+        )  # fmt: skip
 
     def __call__(self, *arguments: str, exit_code: int = 0) -> str:
         done = subprocess.run(
@@ -104,15 +114,15 @@ class Shell:
 @pytest.fixture(scope="module")
 def vs() -> Iterator[Shell]:
     # not pytest's folder: each pytest that starts as the same user closes it to others, PostgreSQL's own user included
-    with tempfile.TemporaryDirectory(prefix="vs-platform-") as folder:
-        yield from _platform(Path(folder))
+    with tempfile.TemporaryDirectory(prefix="vs-platform-") as folder, webhook_receiver() as told:
+        yield from _platform(Path(folder), told)
 
 
-def _platform(folder: Path) -> Iterator[Shell]:
+def _platform(folder: Path, told: Received) -> Iterator[Shell]:
     (folder / "dags").mkdir()
     for name, text in DAGS.items():
         (folder / "dags" / f"{name}.py").write_text(IMPORTS + text, encoding="utf-8")
-    shell = Shell(folder)
+    shell = Shell(folder, told)
     try:
         shell("up")
         yield shell
@@ -148,6 +158,26 @@ def test_a_month_stops_at_its_failure_and_says_what_to_do(vs: Shell):
     logs = list((vs.instance.home / "airflow" / "logs").glob("dag_id=build_cases/*/task_id=build/*.log"))
     assert logs
     assert "preloaded: True" in logs[0].read_text(encoding="utf-8")
+
+
+def test_what_failed_and_what_was_late_is_told_once_and_settled_by_the_daily_look(vs: Shell):
+    api = AirflowApi(LocalAirflow(vs.instance))
+
+    def told() -> list[tuple[str, str]]:
+        return sorted((alert["kind"], alert["subject"]) for one in vs.told.messages for alert in one["alerts"])
+
+    failed, late = ("task_failed", "close_month.gate_g7_closure"), ("deadline", "build_cases")
+    assert wait_until(lambda: len(told()) == 2, 60, 0.5)
+    assert told() == [late, failed]
+    assert "gate_g7_closure failed (AirflowFailException)" in " ".join(vs("status").split())
+    look = api.trigger("watch_months", None)
+    assert wait_until(lambda: not api.run(look).is_unfinished, 60, 0.5)
+    assert api.run(look).state == "success"
+    assert len(told()) == 2
+    listed = " ".join(vs("alerts", "list").split())
+    assert "close_month.gate_g7_closure failed" in listed
+    assert "docs/runbooks/tell-somebody.md#a-task-failed" in listed
+    assert "was to have its cases" not in listed
 
 
 def test_a_month_goes_on_after_its_scheduler_was_killed(vs: Shell):

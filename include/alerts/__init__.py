@@ -1,0 +1,1 @@
+"""What a person must look at: which kinds there are, what waits too long, and how people are told."""
