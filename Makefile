@@ -14,7 +14,7 @@ BI_PYTHON ?= $(shell for python in $(PYTHON) python3.11 python3.12; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' >/dev/null 2>&1 && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bi test test-bi test-long test-chaos test-scale-out bench-ingest bench-matching bench-months lint lock clean
+.PHONY: help setup demo bi test test-bi test-long test-chaos test-scale-out bench-ingest bench-matching bench-months bench-lineage lint lock clean
 
 help: ## show this list
 	@echo "make <target>, and then the vs command in $(VENV)/bin (try: $(VENV)/bin/vs --help)"
@@ -66,6 +66,9 @@ bench-matching: setup ## how right and how fast persons are matched, beside exac
 
 bench-months: setup ## two years of closing with a RIS that is late, corrects itself and rejects (half an hour)
 	@$(VENV)/bin/python -m pytest tests/integration/test_closing_over_months.py -m long -s -ra
+
+bench-lineage: setup ## what OpenLineage events cost a task by Airflow's provider, and a dbt stage by ours
+	@$(VENV)/bin/python -W ignore -m bench.lineage
 
 lint: setup ## style, imports, types' obvious mistakes
 	@$(VENV)/bin/ruff check .

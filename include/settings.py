@@ -175,6 +175,12 @@ class Settings:
         return timedelta(days=float(self.environment.get("VS_DEADLINE_CLOSE_DAYS") or "10"))
 
     @property
+    def lineage_file(self) -> Path | None:
+        """Where OpenLineage events are appended; None when lineage is switched off."""
+        file = self.environment.get("VS_LINEAGE_FILE")
+        return Path(file) if file and self.environment.get("VS_LINEAGE", "on") != "off" else None
+
+    @property
     def docs_url(self) -> str | None:
         """Where `docs/` can be read in a browser, for the links in alerts; without it they are paths in the project."""
         return self.environment.get("VS_DOCS_URL") or None

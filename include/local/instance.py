@@ -47,7 +47,7 @@ CHOICES = (
     "VS_CELERY_WORKERS",
     "VS_POLL_SECONDS", "VS_ENRICHMENT_WAIT_MINUTES", "VS_PREVIOUS_MONTH_WAIT_DAYS", "VS_APPROVAL_WAIT_HOURS",
     "VS_ACKNOWLEDGEMENT_WAIT_HOURS",
-    "AIRFLOW_CONN_ALERTS_WEBHOOK", "AIRFLOW_CONN_ALERTS_SMTP", "VS_DOCS_URL",
+    "AIRFLOW_CONN_ALERTS_WEBHOOK", "AIRFLOW_CONN_ALERTS_SMTP", "VS_DOCS_URL", "VS_LINEAGE",
     "VS_ALERT_APPROVAL_HOURS", "VS_ALERT_CALL_LIST_HOURS", "VS_ALERT_QUARANTINE_DAYS",
     "VS_DEADLINE_INGEST_DAYS", "VS_DEADLINE_BUILD_DAYS", "VS_DEADLINE_CLOSE_DAYS",
 )  # fmt: skip
@@ -161,6 +161,7 @@ class Instance:
             "VS_WAREHOUSE_DATABASE": WAREHOUSE_DATABASE,
             "VS_EXCHANGE_ROOT": str(self.home / "exchange"),
             "VS_REPORTS": str(self.home / "reports"),
+            "VS_LINEAGE_FILE": str(self.home / "logs" / "lineage.jsonl"),
             "VS_BSN_KEY": self.secret("bsn_key"),
             "VS_ID_KEY": self.secret("id_key"),
             "VS_RIS_BY": "api",

@@ -15,11 +15,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from include.months import Month
 from include.settings import DBT_PROFILE, DBT_PROJECT_FOLDER, DBT_TARGET, Role, Settings
 from include.warehouse.connection import connect
+from include.warehouse.lineage import made_by_dbt, write_lineage
 from include.warehouse.retention import refuse_purged
 
 if TYPE_CHECKING:
@@ -123,6 +125,8 @@ def conclude_stage(answer: dbtRunnerResult, stage: str, month: Month | None, run
     """Keep what dbt answered in ops.dbt_results; then the summary, or DbtStageFailed. Airflow's task ends here too."""
     artifact = _run_results(answer, stage, month)
     record_results(artifact, stage, month, run_id)
+    if Settings.from_environment().lineage_file:
+        write_lineage(made_by_dbt(answer.result.results), stage, month, run_id, datetime.now(UTC))
     _raise_for_failures(artifact, stage, month)
     return _summary(artifact, stage, month)
 
@@ -143,7 +147,7 @@ def record_results(
             invocation_id,
             result["unique_id"],
             str(result["status"]),
-            _rows_affected(result),
+            rows_affected(result),
             result.get("execution_time"),
             without_row_values(result.get("message")),
         )
@@ -193,7 +197,7 @@ def _run_results(answer: dbtRunnerResult, stage: str, month: Month | None) -> di
         "results": [
             {
                 "unique_id": result.node.unique_id,
-                "status": result.status.value if hasattr(result.status, "value") else str(result.status),
+                "status": _status(result.status),
                 "adapter_response": result.adapter_response,
                 "execution_time": result.execution_time,
                 "message": result.message,
@@ -283,17 +287,26 @@ def _summary(artifact: Mapping[str, Any], stage: str, month: Month | None) -> St
         month=str(month) if month is not None else None,
         models=len(results) - tests,
         tests=tests,
-        rows=sum(_rows_affected(result) or 0 for result in results if not result["unique_id"].startswith("test.")),
+        rows=sum(rows_affected(result) or 0 for result in results if not result["unique_id"].startswith("test.")),
         seconds=round(sum(result["execution_time"] for result in results), 2),
     )
     log.info("dbt %s%s: %s models, %s tests, %s rows", stage, _of(month), summary.models, summary.tests, summary.rows)
     return summary
 
 
-def _rows_affected(result: Mapping[str, Any]) -> int | None:
+def rows_affected(result: Mapping[str, Any]) -> int | None:
     """Rows written; None for what writes none (a view answers -1)."""
     rows = (result.get("adapter_response") or {}).get("rows_affected")
     return rows if rows is not None and rows >= 0 else None
+
+
+def is_good(status: Any) -> bool:
+    """Whether dbt's status of a node means that it did what it should."""
+    return _status(status) in _GOOD
+
+
+def _status(status: Any) -> str:
+    return status.value if hasattr(status, "value") else str(status)
 
 
 def _of(month: Month | None) -> str:

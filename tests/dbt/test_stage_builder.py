@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from include.warehouse.dbt import (
 )
 from tests.dbt.landed import Signal, land, rows
 
-MAY, JUNE = Month(2024, 5), Month(2024, 6)
+MAY, JUNE, AUGUST = Month(2024, 5), Month(2024, 6), Month(2024, 8)
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +142,47 @@ def test_messages_lose_what_postgresql_quotes() -> None:
         'invalid input syntax for type date: "…"'
     )
     assert without_row_values(None) is None
+
+
+def events(file: Path) -> dict[str, dict]:
+    """What the file says, by job; each line must be an event OpenLineage's own client can say again."""
+    from openlineage.client.event_v2 import InputDataset, Job, OutputDataset, Run, RunEvent, RunState
+    from openlineage.client.serde import Serde
+
+    found = {}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        event = json.loads(line)
+        again = RunEvent(
+            eventType=RunState[event["eventType"]], eventTime=event["eventTime"], producer=event["producer"],
+            run=Run(event["run"]["runId"]), job=Job(**event["job"]),
+            inputs=[InputDataset(**one) for one in event["inputs"]],
+            outputs=[OutputDataset(one["namespace"], one["name"]) for one in event["outputs"]],
+        )  # fmt: skip
+        said = json.loads(Serde.to_json(again))
+        assert [one["name"] for one in said["inputs"]] == [one["name"] for one in event["inputs"]]
+        found[event["job"]["name"]] = event
+    return found
+
+
+def test_a_stage_says_what_was_made_of_what(
+    foundation: StageSummary, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "logs" / "lineage.jsonl"
+    monkeypatch.setenv("VS_LINEAGE_FILE", str(file))
+    land(AUGUST, [Signal("s8", "Geheimenaam"), Signal("s9", "Bakker", house_number=2)])
+    summary = build_stage("matched", AUGUST, run_id="run-8")
+    made = events(file)
+    assert len(made) == summary.models
+    matched = made["model.int_signals__matched"]
+    (output,) = matched["outputs"]
+    assert output["name"].endswith(".intermediate.int_signals__matched")
+    assert output["outputFacets"]["outputStatistics"]["rowCount"] == 2
+    assert matched["run"]["facets"]["parent"]["job"]["name"] == "matched.2024-08"
+    read = {one["name"].split(".", 1)[1] for event in made.values() for one in event["inputs"]}
+    assert {"staging.stg_signals", "staging.eligibility_rules"} <= read
+    assert len({event["run"]["runId"] for event in made.values()}) == len(made)
+    assert "Geheimenaam" not in file.read_text(encoding="utf-8")
+    before = file.stat().st_size
+    monkeypatch.setenv("VS_LINEAGE", "off")
+    build_stage("matched", AUGUST)
+    assert file.stat().st_size == before
