@@ -83,6 +83,9 @@ SETTINGS = {
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     "AIRFLOW__LOGGING__LOGGING_LEVEL": "INFO",
     "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "false",
+    # with Celery only: a busy broker may take longer than the default second to take a task
+    "AIRFLOW__CELERY__OPERATION_TIMEOUT": "10",
+    "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "86400",
     # nothing reports home
     "AIRFLOW__METRICS__STATSD_ON": "false",
     "AIRFLOW__METRICS__OTEL_ON": "false",
