@@ -15,6 +15,15 @@ from include.settings import Role, Settings
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
+#: Of every session of ours. PostgreSQL works a statement to its end although who asked is dead, and for two hours does
+#: not notice a machine that fell off the network; until then nobody gets the locks, and a task tried again waits.
+SESSIONS_END_WITH_THEIR_CLIENT = {
+    "client_connection_check_interval": "2s",
+    "tcp_keepalives_idle": "30s",
+    "tcp_keepalives_interval": "10s",
+    "tcp_keepalives_count": "3",
+}
+
 
 class MigrationChanged(RuntimeError):
     """A migration that was applied before has other text now."""
@@ -53,6 +62,12 @@ def migrate(connection: psycopg.Connection, settings: Settings) -> list[str]:
                     sql.Identifier(role.value), sql.Literal(settings.environment[role.password_variable])
                 )
             )
+            for name, value in SESSIONS_END_WITH_THEIR_CLIENT.items():
+                connection.execute(
+                    sql.SQL("alter role {} set {} = {}").format(
+                        sql.Identifier(role.value), sql.Identifier(name), sql.Literal(value)
+                    )
+                )
         connection.execute(
             "insert into ops.id_key (singleton, key) values (true, %s) on conflict (singleton) do nothing",
             (settings.environment["VS_ID_KEY"],),
