@@ -104,6 +104,7 @@ def status() -> None:
         status_table,
         waiting_lines,
         waiting_table,
+        what_waits_of,
     )
 
     instance = _instance()
@@ -115,8 +116,8 @@ def status() -> None:
     else:
         _console().print(f"There is no platform in {instance.home}; `vs up` or `vs demo` makes one.", markup=False)
     if states and states[0].is_up:
-        if waiting := waiting_table(instance):
-            _console().print(waiting)
+        if waiting := what_waits_of(instance):
+            _console().print(waiting_table(waiting))
         for line in (*alert_lines(instance), *waiting_lines(instance)):
             _console().print(line, markup=False)
     if not states or not all(state.is_up for state in states):

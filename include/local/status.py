@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,7 @@ from include.local.sandbox import LocalSandbox
 from include.local.superset import NAME as SUPERSET
 from include.local.superset import LocalSuperset
 from include.warehouse.alerts import Alert, open_alerts
+from include.warehouse.waiting import Waiting, what_waits
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
@@ -82,15 +84,18 @@ def status_table(states: list[ServiceState], instance: Instance) -> Table:
     return table
 
 
-def waiting_table(instance: Instance) -> Table | None:
-    """What waits for whom, how many, since when and what to run: one line a kind; None when nothing waits."""
-    from include.alerts.kinds import KINDS
-    from include.warehouse.waiting import what_waits
-
+def what_waits_of(instance: Instance) -> list[Waiting]:
+    """What waits for whom, when there is a warehouse to ask."""
+    if not instance.postgres.is_running():
+        return []
     load_environment(instance)
-    lines = what_waits()
-    if not lines:
-        return None
+    return what_waits()
+
+
+def waiting_table(lines: Sequence[Waiting]) -> Table:
+    """Who must act on what, how many, since when and what to run: one line a kind."""
+    from include.alerts.kinds import KINDS
+
     table = Table(title="What waits for whom", title_justify="left")
     for heading in ("for", "what", "months", "how many", "since", "do"):
         table.add_column(heading, justify="right" if heading == "how many" else "left", overflow="fold")

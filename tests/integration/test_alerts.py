@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 
 import psycopg
 import pytest
+from rich.console import Console
 
 from include.alerts.channels import AlertNotSent, channels, tell
 from include.alerts.kinds import KINDS
@@ -19,6 +21,7 @@ from include.exchange.folders import Exchange
 from include.ingest.deliveries import alert_missing_partner, find_deliveries, ingest_delivery, record_missing_partners
 from include.ingest.quarantine import Selection, discard
 from include.local.instance import Instance
+from include.local.status import AMSTERDAM, waiting_table
 from include.months import Month
 from include.orchestration.alerting import deadline_passed, settle_ended_well, tell_failure
 from include.outbound.acknowledgements import NotDelivered, acknowledge, exports_of
@@ -315,3 +318,9 @@ def test_status_says_who_waits_for_what(books) -> None:
     assert lines["certin", "call_outcomes"].items == 1
     assert lines["certin", "call_list"].subject == LIST
     assert {kind for _, kind in lines} <= set(KINDS)
+    screen = Console(width=160, file=io.StringIO())
+    screen.print(waiting_table(what_waits()))
+    shown = screen.file.getvalue()
+    row = next(line for line in shown.splitlines() if "question nobody has answered" in line)
+    for said in ("approver", "2024-06", "1", f"{datetime.now(AMSTERDAM):%Y-%m-%d}", "look at the counts and answer"):
+        assert said in row
