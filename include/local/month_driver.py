@@ -21,7 +21,7 @@ DAG_APPEARS_WITHIN = 90.0
 ASSET_STARTS_WITHIN = 60.0
 # An approval is answered, or a wait told, no sooner than this. Airflow parks the task while its process still ends; an
 # answer in that instant queues the task again before the end is noticed, and Airflow 3.3.2 takes it for killed.
-SETTLED_AFTER = 3.0
+SETTLED_AFTER = 2.0
 ASKING = "awaiting_input"
 WAITING_STATES = frozenset({"deferred", "up_for_reschedule", "up_for_retry"})
 FAILED_STATES = ("failed", "upstream_failed")

@@ -75,7 +75,14 @@ class DbtStage(DbtBuildLocalOperator):
     def execute(self, context: Context, **kwargs: Any) -> dict[str, Any]:
         """Build the stage; returns its counts."""
         from include.orchestration.summaries import as_counts
-        from include.warehouse.dbt import QUIET, STAGE_FLAGS, MonthIsClosed, one_stage_at_a_time, refuse_closed
+        from include.warehouse.dbt import (
+            QUIET,
+            STAGE_FLAGS,
+            MonthIsClosed,
+            cheap_flags,
+            one_stage_at_a_time,
+            refuse_closed,
+        )
 
         month = Month.parse(self.month)
         self._run_id, self._summary = context["run_id"], None
@@ -85,8 +92,9 @@ class DbtStage(DbtBuildLocalOperator):
             except MonthIsClosed as closed:
                 raise AirflowSkipException(str(closed)) from closed
             self.dbt_cmd_flags = [*STAGE_FLAGS, *QUIET]
-            self.env = {"VS_MONTH": str(month), "DBT_TARGET_PATH": str(_warm_target(month))}
-            super().execute(context, **kwargs)
+            self.env = {"VS_MONTH": str(month), "DBT_TARGET_PATH": str(warm_target(str(month)))}
+            with cheap_flags():
+                super().execute(context, **kwargs)
         return as_counts(self._summary)
 
     def handle_exception_dbt_runner(self, result: dbtRunnerResult) -> None:
@@ -105,9 +113,10 @@ class DbtStage(DbtBuildLocalOperator):
         return False
 
 
-def _warm_target(month: Month) -> Path:
+def warm_target(name: str) -> Path:
+    """A folder of that name for dbt to write in, which begins with the parse that set-up left."""
     base = Settings.from_environment().dbt_target_folder
-    target, parsed = base / str(month), base / PARSE_RESULT
+    target, parsed = base / name, base / PARSE_RESULT
     target.mkdir(parents=True, exist_ok=True)
     if parsed.exists() and not (target / PARSE_RESULT).exists():
         shutil.copyfile(parsed, target / f"{PARSE_RESULT}.tmp")

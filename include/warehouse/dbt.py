@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.months import Month
@@ -107,6 +108,15 @@ def run_elsewhere(target: str, selector: str, months: Sequence[Month], between: 
         between(month)
 
 
+def read_project(target_folder: Path) -> str | None:
+    """Read the project as a stage does and build nothing; why it cannot be read, or None.
+
+    For a process that others are forked from: what dbt loads and fills at its first invocation costs them nothing then.
+    """
+    answer = _invoke(["parse", "--target-path", str(target_folder)], None)
+    return None if answer.success else without_row_values(str(answer.exception)) or "dbt gave no reason"
+
+
 def refuse_closed(stage: str, month: Month | None) -> None:
     """Raise MonthIsClosed when `stage` would rewrite a closed month without an approved (or proposed) restatement, and
     MonthIsPurged when its persons are gone."""
@@ -180,7 +190,7 @@ def _invoke(
     folder = str(DBT_PROJECT_FOLDER)
     # named as Cosmos names them: dbt parses everything again when they are given once and not the other time
     common = ["--project-dir", folder, "--profiles-dir", folder, "--profile", DBT_PROFILE, "--target", target]
-    with _month_in_environment(month), _cheap_flags():
+    with _month_in_environment(month), cheap_flags():
         return dbtRunner(manifest=manifest).invoke([arguments[0], *common, *QUIET, *arguments[1:]])
 
 
@@ -227,10 +237,13 @@ def _month_in_environment(month: Month | None) -> Iterator[None]:
 
 
 @contextmanager
-def _cheap_flags() -> Iterator[None]:
-    """dbt's adapter adds behaviour flags to a list of the whole process at every invocation, so that each costs more
-    than the one before (dbt-labs/dbt-adapters issue 2136); and it reads the source of every function on the stack to
-    say who set a flag, which in a process with many modules takes longer than building a small stage."""
+def cheap_flags() -> Iterator[None]:
+    """Around every invocation, or each costs more than the one before.
+
+    dbt's adapter adds behaviour flags to a list of the whole process at every invocation (dbt-labs/dbt-adapters issue
+    2136); and it reads the source of every function on the stack to say who set a flag, which in a process with many
+    modules takes longer than building a small stage.
+    """
     from dbt.adapters.base.impl import DEFAULT_BASE_BEHAVIOR_FLAGS
     from dbt_common.behavior_flags import BehaviorFlagRendered
 
