@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,15 +18,51 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+import psycopg
 
+from include.local.instance import Instance
 from include.months import Month
-from include.settings import PROJECT_ROOT
+from include.settings import PROJECT_ROOT, Settings
 
 if TYPE_CHECKING:
     from include.outbound.ris_closures import ClosureSummary
 
 APPROVER = "coordinator"
 PATIENCE_SECONDS = 60
+
+
+def second_warehouse(
+    instance: Instance, home: Path, database: str, ris_port: int, *, ris_by: str = "api"
+) -> dict[str, str]:
+    """An empty warehouse beside the platform's own, in the same server and with the same keys; its environment.
+
+    Files and reports lie in `home`, and its RIS is expected on `ris_port`.
+    """
+    from include.local.postgres import create_database
+    from include.warehouse.migrate import migrate
+
+    environment = instance.platform_environment()
+    environment |= {
+        "VS_HOME": str(home),
+        "VS_WAREHOUSE_DATABASE": database,
+        "VS_EXCHANGE_ROOT": str(home / "exchange"),
+        "VS_REPORTS": str(home / "reports"),
+        "VS_RIS_BY": ris_by,
+        "DBT_TARGET_PATH": str(home / "dbt" / "target"),
+        "DBT_LOG_PATH": str(home / "dbt" / "logs"),
+        "AIRFLOW_CONN_RIS": environment["AIRFLOW_CONN_RIS"].replace(f":{instance.port('ris')}/", f":{ris_port}/"),
+    }
+    create_database(instance.postgres, database)
+    with psycopg.connect(f"{instance.postgres.superuser_dsn}/{database}") as connection:
+        migrate(connection, Settings(environment))
+    return environment
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 @contextmanager

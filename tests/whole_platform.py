@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from include.local.instance import Instance
 from include.months import Month
 from include.settings import PROJECT_ROOT, Role, Settings
 from tests import month_in_process
-from tests.month_in_process import partners_deliver
+from tests.month_in_process import free_port, partners_deliver, second_warehouse
 from tests.personal_data import Arguments
 
 SEED = 2024
@@ -89,28 +88,10 @@ def run_directly(
 
     `furnish` gets the address of the new warehouse before anything runs in it.
     """
-    from include.local.postgres import create_database
     from include.warehouse.dbt import build_stage
-    from include.warehouse.migrate import migrate
 
-    instance = platform.instance
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = instance.platform_environment()
-    environment |= {
-        "VS_HOME": str(home),
-        "VS_WAREHOUSE_DATABASE": database,
-        "VS_EXCHANGE_ROOT": str(home / "exchange"),
-        "VS_REPORTS": str(home / "reports"),
-        "VS_RIS_BY": ris_by,
-        "DBT_TARGET_PATH": str(home / "dbt" / "target"),
-        "DBT_LOG_PATH": str(home / "dbt" / "logs"),
-        "AIRFLOW_CONN_RIS": environment["AIRFLOW_CONN_RIS"].replace(f":{instance.port('ris')}/", f":{port}/"),
-    }
-    create_database(instance.postgres, database)
-    with psycopg.connect(f"{instance.postgres.superuser_dsn}/{database}") as connection:
-        migrate(connection, Settings(environment))
+    instance, port = platform.instance, free_port()
+    environment = second_warehouse(instance, home, database, port, ris_by=ris_by)
     if furnish:
         furnish(f"{instance.postgres.superuser_dsn}/{database}")
     outside = {"port": port, "token": instance.secret("ris_token"), "seed": SEED, "ris_by": ris_by}
