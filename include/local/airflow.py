@@ -34,6 +34,9 @@ COMPONENTS = {
 # as Airflow's monitor calls those that write heartbeats
 HEARTBEATS = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
 START_SECONDS = 240
+# how Airflow 3.3.2's scheduler says that it has seen a task's process end, and in which state the task was then
+NOTICED, PARKED = "TaskInstance Finished:", ", state=awaiting_input,"
+NEWEST_BYTES = 500_000
 CELERY = "CeleryExecutor"
 # two tasks at once a worker: each is a process that stays
 WORKER = ("celery", "worker", "--concurrency", "2", "--skip-serve-logs", "--without-mingle", "--without-gossip")
@@ -208,6 +211,16 @@ class LocalAirflow:
         except (httpx.HTTPError, ValueError):
             return list(self.components)
         return [name for name in self.components if not self._is_healthy(name, health)]
+
+    def has_noticed_question(self, task_instance: str) -> bool:
+        """The scheduler's log says that the process which asked has ended and that it knows: the answer may come."""
+        log = self.processes.log("scheduler")
+        if not log.exists():
+            return False
+        with log.open("rb") as lines:
+            lines.seek(max(0, log.stat().st_size - NEWEST_BYTES))
+            said = lines.read().decode(errors="replace").splitlines()
+        return any(NOTICED in line and f"ti_id={task_instance}," in line and PARKED in line for line in said)
 
     def _is_healthy(self, name: str, health: Mapping[str, Mapping[str, str | None]]) -> bool:
         record = self.processes.record(name)

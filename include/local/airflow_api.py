@@ -41,8 +41,9 @@ class Run:
 
 @dataclass(frozen=True)
 class Task:
-    """One task of a run; of a mapped task, one of its parts."""
+    """One task of a run; of a mapped task, one of its parts. `instance` is another one when it is tried again."""
 
+    instance: str
     task_id: str
     map_index: int
     label: str
@@ -199,8 +200,8 @@ def _run(item: Mapping[str, Any]) -> Run:
 
 def _task(item: Mapping[str, Any]) -> Task:
     return Task(
-        item["task_id"], item["map_index"], item.get("rendered_map_index") or "", item["state"] or "waiting",
-        item["try_number"], item.get("duration"),
+        item["id"], item["task_id"], item["map_index"], item.get("rendered_map_index") or "",
+        item["state"] or "waiting", item["try_number"], item.get("duration"),
     )  # fmt: skip
 
 

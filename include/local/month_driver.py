@@ -19,9 +19,10 @@ from include.months import Month
 LOOK_EVERY = 0.5
 DAG_APPEARS_WITHIN = 90.0
 ASSET_STARTS_WITHIN = 60.0
-# An approval is answered, or a wait told, no sooner than this. Airflow parks the task while its process still ends; an
-# answer in that instant queues the task again before the end is noticed, and Airflow 3.3.2 takes it for killed.
-SETTLED_AFTER = 2.0
+# An approval is answered, or a wait told, no sooner than this, unless the scheduler's log says that it may be. Airflow
+# parks the task while its process still ends; an answer in that instant queues the task again before the end is
+# noticed, and Airflow 3.3.2 takes it for killed.
+SETTLED_AFTER = 3.0
 ASKING = "awaiting_input"
 WAITING_STATES = frozenset({"deferred", "up_for_reschedule", "up_for_retry"})
 FAILED_STATES = ("failed", "upstream_failed")
@@ -148,7 +149,7 @@ class MonthDriver:
             for task in tasks:
                 state = (task.name, task.state, task.try_number)
                 since = time.monotonic() - seen.setdefault(state, time.monotonic())
-                if state in told or since < SETTLED_AFTER:
+                if state in told or not self._is_settled(task, since):
                     continue
                 if task.state == ASKING:
                     told.add(state)
@@ -163,6 +164,9 @@ class MonthDriver:
         if run.state != "success":
             raise MonthStopped(self._failure(step, run, tasks))
         self.display.step(step, f"done in {time.monotonic() - started:.0f} s")
+
+    def _is_settled(self, task: Task, since: float) -> bool:
+        return since >= SETTLED_AFTER or (task.state == ASKING and self.api.airflow.has_noticed_question(task.instance))
 
     def _decide(self, step: Step, run: Run, task: Task) -> None:
         question = self.api.question(run, task)

@@ -17,7 +17,7 @@ from include.orchestration.waits import CONDITIONS, Finding, Progress, look
 from include.settings import Settings
 
 # A task that is resumed while the process that deferred it still ends is taken for killed (Airflow 3.3.2): not sooner.
-SETTLED_AFTER = 2.0
+SETTLED_AFTER = 3.0
 
 
 class ConditionTrigger(BaseTrigger):

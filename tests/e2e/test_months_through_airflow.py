@@ -135,7 +135,7 @@ def test_a_no_sends_nothing_and_is_recorded(platform: Platform):
         assert driver.poll() is None, driver.stdout.read()
         assert time.monotonic() < end, "no approval was asked for"
         time.sleep(1)
-    time.sleep(SETTLED_AFTER + 1)
+    time.sleep(SETTLED_AFTER)
     api.answer(*waiting, "Reject")
     assert driver.wait(120) == 1
     output = driver.stdout.read()
