@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference
+from airflow.sdk.exceptions import AirflowRuntimeError
 
 from include.settings import Settings
 
@@ -104,11 +105,19 @@ def settle_ended_well(state_of: Any) -> int:
     from include.warehouse.connection import connect
 
     about_runs = [alert for alert in open_alerts() if alert.run_id and alert.kind in (FAILED, DEADLINE)]
-    well = [alert for alert in about_runs if state_of(alert.subject.split(".")[0], alert.run_id) == "success"]
+    well = [alert for alert in about_runs if _ended_well(state_of, alert.subject.split(".")[0], alert.run_id)]
     with connect(Role.LOADER) as connection:
         for alert in well:
             settle_alert(connection, alert.kind, Month.parse(alert.signal_month), alert.subject)
     return len(well)
+
+
+def _ended_well(state_of: Any, dag: str, run_id: str) -> bool:
+    try:
+        return state_of(dag, run_id) == "success"
+    except AirflowRuntimeError:
+        # Airflow no longer knows the run: a person settles its alert, or the closure of the month
+        return False
 
 
 def _record(kind: str, month: str, subject: str, message: str, run_id: str) -> None:

@@ -12,6 +12,8 @@ from types import SimpleNamespace
 
 import psycopg
 import pytest
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 from rich.console import Console
 
 from include.alerts.channels import AlertNotSent, channels, tell
@@ -241,6 +243,11 @@ def test_a_failed_task_is_told_without_the_text_of_its_error(books, webhook) -> 
     assert "Jansen" not in json.dumps(webhook.messages)
     assert "its process was lost" in webhook.messages[1]["text"]
     assert settle_ended_well(lambda dag, run: "failed") == 0
+
+    def forgotten(dag: str, run: str) -> str:
+        raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
+
+    assert settle_ended_well(forgotten) == 0
     assert settle_ended_well(lambda dag, run: "success" if (dag, run) == ("build_cases", "run 1") else "") == 2
     assert kinds() == set()
 
