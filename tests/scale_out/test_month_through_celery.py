@@ -98,14 +98,15 @@ def test_nothing_of_the_platform_is_here_but_its_processes(machines: Machines):
     assert [name for (name,) in databases] == ["airflow", "postgres", "vroegsignalering"]
 
 
-def test_a_month_through_two_workers_is_the_same_month(machines: Machines, undisturbed: Undisturbed):
-    platform, (prints, _) = machines.platform, undisturbed
+def test_a_month_through_two_workers_is_the_same_month(machines: Machines, request: pytest.FixtureRequest):
+    platform = machines.platform
     partners_deliver(FIRST, machines.sftp.root, seed=SEED)
     started = time.monotonic()
     assert "closed" in platform.vs("month", str(FIRST), "--approve")
     ran = {worker: machines.tasks_run_by(worker) for worker in ("worker-1", "worker-2")}
     print(f"{FIRST} through Celery: {time.monotonic() - started:.0f} s, tasks by worker {ran}")
     assert min(ran.values()) >= 3, "one worker did (nearly) everything"
+    prints, _ = request.getfixturevalue("undisturbed")
     assert platform.fingerprint(FIRST) == prints[FIRST]
     assert platform.query("select content_hash from ops.closure_ledger") == [(prints[FIRST],)]
 
