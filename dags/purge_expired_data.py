@@ -3,8 +3,9 @@
 **When** on the 1st at 06:00 for the month that has ended; by hand at any time, and after every restored backup.
 
 **What** rows and files whose term is over, by the terms in the contracts: first the rows as they were delivered and
-what was not picked up, then signals, then cases. KPIs stay. One certificate a table and folder in
-`ops.purge_certificates`: how many, never what.
+what was not picked up, then signals, then cases; files nobody took in, old logs and answers to residents. What was
+erased for somebody is erased again. KPIs stay. One certificate a table and folder in `ops.purge_certificates`: how
+many, never what.
 
 Runbook: docs/runbooks/purge-expired-data.md
 """
@@ -29,9 +30,9 @@ def purge_expired_data():
     def purge(month: str) -> dict[str, int]:
         """Delete and certify; how many of what."""
         from include.months import Month
-        from include.warehouse.retention import purge_expired
+        from include.warehouse.forgetting import purge as forget
 
-        return {f"{one.kept}: {one.what}": one.deleted for one in purge_expired(Month.parse(month)) if one.deleted}
+        return {f"{one.kept}: {one.what}": one.deleted for one in forget(Month.parse(month)) if one.deleted}
 
     purge(MONTH)
 

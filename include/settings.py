@@ -6,7 +6,11 @@ the shell. Nothing else in the code reads the environment, and no password has a
 
 from __future__ import annotations
 
+import getpass
+import hashlib
 import os
+import secrets
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +21,7 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 CONTRACTS_FOLDER = PROJECT_ROOT / "include" / "contracts"
 EXPECTATIONS_FOLDER = PROJECT_ROOT / "expectations"
 DBT_PROJECT_FOLDER = PROJECT_ROOT / "dbt_project"
+_TRACE_OF_THIS_PROCESS = secrets.token_hex(16)
 DBT_PROFILE, DBT_TARGET = "vroegsignalering", "warehouse"  # as in dbt_project/profiles.yml
 
 
@@ -85,6 +90,37 @@ class Settings:
         return Path(self._required("VS_REPORTS"))
 
     @property
+    def home(self) -> Path:
+        """The platform's own folder on this machine; nothing in it is exchanged with anybody."""
+        return Path(self._required("VS_HOME"))
+
+    @property
+    def person_exports_folder(self) -> Path:
+        """Answers to residents who asked what is known about them; outside the exchange, readable by the owner only."""
+        return self.home / "person_exports"
+
+    @property
+    def forgotten_register(self) -> Path:
+        """What was erased and until when was purged, beside the database: a restored backup does not know it."""
+        return self.home / "forgotten.json"
+
+    @property
+    def log_folders(self) -> tuple[Path, ...]:
+        """Where services, Airflow's tasks and dbt write their logs on this machine."""
+        named = (self.environment.get(name) for name in ("AIRFLOW__LOGGING__BASE_LOG_FOLDER", "DBT_LOG_PATH"))
+        folders = [self.home / "logs", self.home / "airflow" / "logs", *(Path(one) for one in named if one)]
+        return tuple(dict.fromkeys(folders))
+
+    @property
+    def origin(self) -> tuple[str, str]:
+        """Where this process acts from, and the trace its operations share: a run of Airflow, or this process."""
+        run = self.environment.get("AIRFLOW_CTX_DAG_RUN_ID")
+        if run:
+            dag, task = self.environment.get("AIRFLOW_CTX_DAG_ID", ""), self.environment.get("AIRFLOW_CTX_TASK_ID", "")
+            return f"airflow {dag}.{task}", hashlib.sha256(f"{dag}|{run}".encode()).hexdigest()[:32]
+        return f"{getpass.getuser()}@{socket.gethostname()}", _TRACE_OF_THIS_PROCESS
+
+    @property
     def openpgp_keys(self) -> Path | None:
         """The recipients' public keys, laid out as the outbox; None when nothing is encrypted."""
         folder = self.environment.get("VS_OPENPGP_KEYS")
@@ -96,9 +132,9 @@ class Settings:
         return self.environment.get("VS_CHROMIUM") or None
 
     @property
-    def bsn_key(self) -> bytes:
-        """Key of the keyed hash that stands for a BSN everywhere outside landing's raw rows."""
-        return self._required("VS_BSN_KEY").encode()
+    def bsn_keys(self) -> tuple[bytes, ...]:
+        """Keys of the keyed hash that stands for a BSN everywhere outside landing's raw rows, the oldest first."""
+        return tuple(key.encode() for key in self._required("VS_BSN_KEY").split(":"))
 
     @property
     def municipality_code(self) -> str:

@@ -33,6 +33,7 @@ from include.ingest.receiving import receiving_month
 from include.months import Month
 from include.settings import Role
 from include.warehouse.connection import connect
+from include.warehouse.logbook import logged
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,10 @@ class Selection:
     @property
     def is_everything(self) -> bool:
         return self == Selection()
+
+    def __str__(self) -> str:
+        said = {name: value for name, value in self.values.items() if value}
+        return ", ".join(f"{name} {value}" for name, value in said.items()) or "everything"
 
     @property
     def condition(self) -> str:
@@ -181,16 +186,17 @@ def delivery_called(given: str) -> str:
 
 def look_at_row(delivery_id: str, line_number: int, accessed_by: str) -> tuple[HeldRow, dict[str, str | None]]:
     """A held row and what stands in it, without any BSN. For a person's eyes; that it was looked at is recorded."""
-    with connect(Role.LOADER) as connection, connection.cursor(row_factory=class_row(HeldRow)) as cursor:
+    with (
+        logged("show held row", actor=accessed_by, object=f"{delivery_id} line {line_number}") as operation,
+        connect(Role.LOADER) as connection,
+        connection.cursor(row_factory=class_row(HeldRow)) as cursor,
+    ):
         row = cursor.execute(
             f"{_HELD} where held.delivery_id = %s and held.line_number = %s", (delivery_id, line_number)
         ).fetchone()
         if row is None:
             raise NothingSelected(f"Line {line_number} of {delivery_id} was not held back; see `vs quarantine list`.")
-        connection.execute(
-            "insert into ops.access_log (accessed_by, what, subject) values (%s, 'quarantined row', %s)",
-            (accessed_by, f"{delivery_id} line {line_number}"),
-        )
+        operation.done(connection)
         return row, landing.read_held_row(connection, delivery_id, line_number)
 
 
@@ -223,6 +229,11 @@ def release(selection: Selection, decided_by: str, remark: str | None = None) ->
     """Judge the open rows of the selection again; the good ones become signals. Safe to run again at any point."""
     if selection.is_everything:
         raise NothingSelected("Say which rows: a delivery, a month, a partner or a reason.")
+    with logged("release held rows", actor=decided_by, object=str(selection), reason=remark):
+        return _release(selection, decided_by, remark)
+
+
+def _release(selection: Selection, decided_by: str, remark: str | None) -> Release:
     exchange, moved, problems = Exchange.from_settings(), [], []
     deliveries = _deliveries_of(selection)
     if not deliveries:
@@ -241,8 +252,13 @@ def release(selection: Selection, decided_by: str, remark: str | None = None) ->
     return Release(judged, released, judged - released, dict(held_for.most_common()), months, tuple(problems))
 
 
-def release_file(delivery_id: str) -> DeliverySummary:
+def release_file(delivery_id: str, decided_by: str) -> DeliverySummary:
     """Judge a refused file again, as a whole: it goes back to the inbox and is taken in as if it had just come."""
+    with logged("release held rows", actor=decided_by, object=f"file of {delivery_id}"):
+        return _release_file(delivery_id)
+
+
+def _release_file(delivery_id: str) -> DeliverySummary:
     from include.ingest.deliveries import folder_of, ingest_delivery
 
     exchange = Exchange.from_settings()
@@ -282,7 +298,7 @@ def replay(
     )
     if not selection.delivery_id or not refused_files(selection):
         return release(selection, decided_by, remark)
-    summary = release_file(selection.delivery_id)
+    summary = release_file(selection.delivery_id, decided_by)
     loaded = summary.status == LOADED
     refusal = () if loaded else (f"{summary.file_name}: {summary.reason_code}, {summary.reason_detail}",)
     held = {summary.reason_code: summary.rows_in_file} if summary.reason_code else {}
@@ -302,6 +318,11 @@ def discard(selection: Selection, decided_by: str, reason: str) -> int:
         raise NothingSelected("Say which rows: a delivery, a month, a partner or a reason.")
     if not reason.strip():
         raise NothingSelected("A discarded row needs a reason, for whoever asks later.")
+    with logged("discard held rows", actor=decided_by, object=str(selection), reason=reason.strip()):
+        return _discard(selection, decided_by, reason)
+
+
+def _discard(selection: Selection, decided_by: str, reason: str) -> int:
     exchange, discarded = Exchange.from_settings(), 0
     for delivery_id in _deliveries_with_rows(selection):
         with connect(Role.LOADER) as connection:

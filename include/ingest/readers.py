@@ -453,13 +453,23 @@ def _email(text: str) -> str | None:
 
 def bsn(_: Column) -> Read:
     """The keyed hash of a BSN that passes the eleven-test; the number itself goes no further."""
-    key = Settings.from_environment().bsn_key
+    keys = Settings.from_environment().bsn_keys
+    return lambda text: bsn_key(text, keys)
 
-    def read(text: str) -> Any:
-        digits = re.sub(r"[ .\-]", "", text)
-        return hmac.digest(key, digits.zfill(9).encode(), "sha256").hex() if is_bsn(digits) else INVALID
 
-    return read
+def bsn_key(text: str, keys: Sequence[bytes] | None = None) -> Any:
+    """What stands for a BSN outside landing: hashed with the first key, the hash with the next one, and so on.
+
+    Reason: a new key is put behind the old ones, and what is stored is hashed once more with it (`vs keys rotate bsn`);
+    the BSNs themselves are not needed for that, and nobody who has an old key alone can make the hash of a BSN.
+    """
+    digits = re.sub(r"[ .\-]", "", text)
+    if not is_bsn(digits):
+        return INVALID
+    value = digits.zfill(9)
+    for key in keys or Settings.from_environment().bsn_keys:
+        value = hmac.digest(key, value.encode(), "sha256").hex()
+    return value
 
 
 def is_bsn(digits: str) -> bool:

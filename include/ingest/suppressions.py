@@ -21,6 +21,7 @@ import psycopg
 
 from include.settings import Role
 from include.warehouse.connection import connect
+from include.warehouse.logbook import logged
 
 
 class Ground(StrEnum):
@@ -97,6 +98,20 @@ def described_subject(postcode: str, house_number: int, birth_on: date, surname:
         return _known(connection, [person_id for (person_id,) in found], keys)
 
 
+def subject_of_bsn(bsn: str) -> Subject:
+    """Everybody who was reported with this BSN; it is hashed at once and goes nowhere."""
+    from include.ingest.readers import INVALID, bsn_key
+
+    key = bsn_key(bsn)
+    if key is INVALID:
+        raise PersonUnknown("That is no BSN: nine digits that pass the eleven-test.")
+    with connect(Role.TRANSFORMER) as connection:
+        found = connection.execute(
+            "select distinct person_id from intermediate.int_signals__matched where bsn_key = %s order by 1", (key,)
+        ).fetchall()
+        return _known(connection, [person_id for (person_id,) in found], [])
+
+
 def _known(connection: psycopg.Connection, person_ids: list[str], keys: Sequence[str]) -> Subject:
     """With the keys of all signals these persons ever had."""
     rows = connection.execute(
@@ -113,7 +128,12 @@ def _known(connection: psycopg.Connection, person_ids: list[str], keys: Sequence
 
 def suppress(subject: Subject, ground: Ground, valid_from: date, recorded_by: str) -> int:
     """Record it; the same person on the same ground from the same day is recorded once. Returns its number."""
-    with connect(Role.LOADER) as connection:
+    with (
+        logged("suppress person", actor=recorded_by, object="ops.suppressions", reason=ground) as operation,
+        connect(Role.LOADER) as connection,
+    ):
+        operation.about(subject.person_ids)
+        operation.done(connection)
         connection.execute("select pg_advisory_xact_lock(hashtext('vs:suppressions'))")
         known = connection.execute(
             """
@@ -134,15 +154,21 @@ def suppress(subject: Subject, ground: Ground, valid_from: date, recorded_by: st
         return number
 
 
-def end_suppression(suppression_id: int, last_day: date) -> None:
+def end_suppression(suppression_id: int, last_day: date, recorded_by: str) -> None:
     """From the day after, the person may be approached again; what happened before stays as it was."""
-    with connect(Role.LOADER) as connection:
+    with (
+        logged("end suppression", actor=recorded_by, object=f"suppression {suppression_id}") as operation,
+        connect(Role.LOADER) as connection,
+    ):
         ended = connection.execute(
-            "update ops.suppressions set valid_to = %s where suppression_id = %s and valid_to is null",
+            "update ops.suppressions set valid_to = %s where suppression_id = %s and valid_to is null"
+            " returning person_ids",
             (last_day, suppression_id),
-        ).rowcount
-    if not ended:
-        raise PersonUnknown(f"There is no running suppression {suppression_id}; see `vs person suppressed`.")
+        ).fetchone()
+        if ended is None:
+            raise PersonUnknown(f"There is no running suppression {suppression_id}; see `vs person suppressed`.")
+        operation.about(ended[0])
+        operation.done(connection)
 
 
 def suppressions() -> list[Suppression]:

@@ -151,8 +151,11 @@ def back_up(instance: Platform, folder: Path, say: Say) -> BackupSummary:
     return BackupSummary(folder, months, round(size / 1024 / 1024, 1))
 
 
-def restore(instance: Instance, folder: Path, say: Say) -> BackupSummary:
-    """Make a platform in the empty home of `instance` from a backup; PostgreSQL is up afterwards, Airflow is not."""
+def restore(instance: Instance, folder: Path, say: Say, *, forgotten: Path | None = None) -> BackupSummary:
+    """Make a platform in the empty home of `instance` from a backup; PostgreSQL is up afterwards, Airflow is not.
+
+    `forgotten` is the register of the platform that was lost (include/warehouse/forgetting.py).
+    """
     manifest = _checked_manifest(folder)
     if instance.exists:
         raise BackupFailed(
@@ -202,8 +205,25 @@ def _filled(restored: Platform, folder: Path, manifest: Mapping, say: Say) -> Ba
             f"The restored marts are not those of the backup: {', '.join(sorted({month for month, _ in differing}))}. "
             f"Do not work with {restored.home}; restore an older backup and keep this one for whoever looks into it."
         )
+    _forget_again(forgotten, say)
     size = sum(path.stat().st_size for path in folder.iterdir())
     return BackupSummary(folder, months, round(size / 1024 / 1024, 1))
+
+
+def _forget_again(register: Path | None, say: Say) -> None:
+    """The fingerprints proved the copy; only then is anything deleted from it."""
+    from include.warehouse.forgetting import forget_again
+
+    again = forget_again(register)
+    say(
+        f"Forgotten again: {again.purged} rows and files expired by {again.purged_in or 'no purge yet'}, "
+        f"{again.erased_rows} rows and {again.erased_files} files erased for somebody"
+    )
+    if register is None:
+        say(
+            "What was erased or purged after this backup was made may be back. If the lost platform's forgotten.json "
+            "can still be read, restore with --forgotten; otherwise run `vs purge` for the last month that has ended."
+        )
 
 
 def _checked_manifest(folder: Path) -> Mapping:

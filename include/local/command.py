@@ -20,6 +20,7 @@ from include.local.closing_command import register as register_closing
 from include.local.contract_command import app as contract_app
 from include.local.deliveries_command import app as deliveries_app
 from include.local.escalation_command import app as escalation_app
+from include.local.keys_command import app as keys_app
 from include.local.person_command import app as person_app
 from include.local.policy_command import app as policy_app
 from include.local.quarantine_command import app as quarantine_app
@@ -46,6 +47,7 @@ app.add_typer(bi_app, name="bi")
 app.add_typer(contract_app, name="contract")
 app.add_typer(deliveries_app, name="deliveries")
 app.add_typer(escalation_app, name="escalation")
+app.add_typer(keys_app, name="keys")
 app.add_typer(review_app, name="review")
 app.add_typer(person_app, name="person")
 app.add_typer(policy_app, name="policy")
@@ -239,14 +241,14 @@ def purge(month: MonthArgument) -> None:
     """Delete what is expired in this month, as the DAG does, and show the certificate."""
     from rich.table import Table
 
-    from include.warehouse.retention import purge_expired
+    from include.warehouse.forgetting import purge as forget
 
     _running_instance()
     table = Table(title=f"Purge of {month}", title_justify="left")
     for heading in ("kept", "what", "months", "expired through"):
         table.add_column(heading)
     table.add_column("deleted", justify="right")
-    for one in purge_expired(_month(month)):
+    for one in forget(_month(month)):
         table.add_row(one.kept, one.what, str(one.months_kept), one.expired_through, f"{one.deleted:,}")
     _console().print(table)
 
@@ -263,12 +265,17 @@ def backup(folder: Annotated[Path, typer.Argument(help="a new folder; it will ho
 
 
 @app.command()
-def restore(folder: Annotated[Path, typer.Argument(help="what `vs backup` wrote")]) -> None:
-    """Make the platform of a backup in VS_HOME, where there is none yet."""
+def restore(
+    folder: Annotated[Path, typer.Argument(help="what `vs backup` wrote")],
+    forgotten: Annotated[
+        Path | None, typer.Option(help="forgotten.json of the lost platform: erased and purged since the backup")
+    ] = None,
+) -> None:
+    """Make the platform of a backup in VS_HOME, where there is none yet; what was forgotten is forgotten again."""
     from include.local.backup import restore as restore_from
 
     out, instance = _console(), _instance()
-    made = restore_from(instance, folder, lambda line: out.print(line, markup=False))
+    made = restore_from(instance, folder, lambda line: out.print(line, markup=False), forgotten=forgotten)
     out.print(
         f"Restored into {instance.home}; the marts of {len(made.months)} closed months are those of the backup. "
         "Start the platform with `vs up`.",

@@ -38,6 +38,11 @@ SECRETS = (
 # those a person types, or that stand in a URL of a role
 PASSWORDS = frozenset({"superset_beheer", "superset_kijker", *(role.value for role in Role)})
 
+# Applied at every `vs up`, so that new ones take over there; what signs sessions ends them.
+ROTATED_PASSWORDS = (
+    *(role.value for role in Role), "airflow_database", "airflow_admin", "airflow_jwt", "airflow_api",
+)  # fmt: skip
+
 # What the person who starts the platform may decide, as environment of `vs up`.
 CHOICES = (
     "VS_RIS_BY", "AIRFLOW_CONN_RIS", "VS_EXCHANGE_ROOT", "AIRFLOW_CONN_EXCHANGE", "VS_REPORTS", "VS_MUNICIPALITY_CODE",
@@ -93,6 +98,17 @@ class Instance:
         }
         write_private(self.state_file, json.dumps(state, indent=2))
         self.__dict__.pop("_state", None)
+
+    def rotate(self, what: str) -> list[str]:
+        """New secrets, written down; `vs up` applies them. A key of BSNs goes behind the old ones, still needed."""
+        state = json.loads(self.state_file.read_text(encoding="utf-8"))
+        if what == "bsn":
+            fresh = {"bsn_key": f"{state['secrets']['bsn_key']}:{_new_secret('bsn_key')}"}
+        else:
+            fresh = {name: _new_secret(name) for name in ROTATED_PASSWORDS}
+        write_private(self.state_file, json.dumps(state | {"secrets": state["secrets"] | fresh}, indent=2))
+        self.__dict__.pop("_state", None)
+        return list(fresh)
 
     @cached_property
     def _state(self) -> Mapping[str, Mapping[str, str]]:

@@ -20,6 +20,7 @@ from include.local.instance import Instance
 from include.local.postgres import EmbeddedPostgres
 from include.local.processes import Processes
 from include.local.sandbox import LocalSandbox
+from include.local.secrets_check import refuse_weak_secrets
 
 Say = Callable[[str], None]
 
@@ -34,6 +35,7 @@ def up(instance: Instance, say: Say, *, sandbox: bool | None = None) -> LocalAir
     instance.create()
     with _alone(instance):
         instance.choose(os.environ, sandbox)
+        refuse_unready(instance)
         load_environment(instance)
         airflow, municipality = LocalAirflow(instance, _dags_folder()), LocalSandbox(instance)
 
@@ -64,6 +66,17 @@ def up(instance: Instance, say: Say, *, sandbox: bool | None = None) -> LocalAir
             say(f"Sandbox: RIS serves on {instance.ris_url}")
         say(f"Airflow: healthy on {airflow.url} ({time.monotonic() - started:.0f} s)")
     return airflow
+
+
+def refuse_unready(instance: Instance) -> None:
+    """A platform for real data does not start without its secrets, nor with the sandbox's way to RIS."""
+    if instance.has_sandbox:
+        return
+    environment = LocalAirflow(instance).environment()
+    if "AIRFLOW_CONN_RIS" not in (instance.choices.keys() | os.environ.keys()):
+        # what is generated leads to the sandbox
+        environment.pop("AIRFLOW_CONN_RIS", None)
+    refuse_weak_secrets(environment)
 
 
 def down(instance: Instance, say: Say) -> None:

@@ -1,28 +1,92 @@
-"""`vs person`: who is not to be approached, since when, and on what ground."""
+"""`vs person`: a resident's rights. What is known about them, not being approached, and being erased.
+
+Who is meant is an id, or typed in when asked (`--describe`, `--bsn`): an argument would stand in the shell's history
+and in the list of processes. Without a terminal the answers are read from standard input, a line each.
+"""
 
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from include.local.terminal import console, running_instance
 
-app = typer.Typer(no_args_is_help=True, help="Record who is not to be approached, and since when.")
+if TYPE_CHECKING:
+    from include.ingest.suppressions import Subject
+
+app = typer.Typer(
+    no_args_is_help=True, help="A resident's rights: access, objection, erasure. Who did it, and why, is logged."
+)
+
+
+IdArgument = Annotated[
+    str | None, typer.Argument(metavar="[ID]", help="a person, call record or case id (of one person)")
+]
+DescribeOption = Annotated[bool, typer.Option("--describe", help="ask for postcode, birth date and surname")]
+BsnOption = Annotated[bool, typer.Option("--bsn", help="ask for the BSN; it is not shown, kept or logged")]
+ByOption = Annotated[str, typer.Option(help="who decides: a function, not a name")]
+ReasonOption = Annotated[str, typer.Option(help="why, without names; it is kept in the log")]
+
+
+@app.command("export")
+def export_person(
+    by: ByOption, reason: ReasonOption, identifier: IdArgument = None, describe: DescribeOption = False,
+    bsn: BsnOption = False,
+) -> None:  # fmt: skip
+    """Write everything that is known about one person into files for that person, readable by you only."""
+    from include.warehouse.person_export import export_person as export
+
+    running_instance()
+    made = export(_known_person(identifier, describe, bsn).person_ids, requested_by=by, reason=reason)
+    out = console()
+    out.print(
+        f"{made.rows} rows of {made.tables} tables, and {made.files} files in which the person stands.", markup=False
+    )
+    print(made.data)
+    print(made.page)
+    out.print("Hand them over safely and delete them then; the purge deletes them after a month.", markup=False)
+
+
+@app.command("erase")
+def erase_person(
+    by: ByOption, reason: ReasonOption, identifier: IdArgument = None, describe: DescribeOption = False,
+    bsn: BsnOption = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask whether you are sure")] = False,
+) -> None:  # fmt: skip
+    """Make one person unrecognisable in everything of closed months; counts and amounts stay. There is no way back."""
+    from include.warehouse.erasure import erase_person as erase
+    from include.warehouse.forgetting import write_register
+
+    running_instance()
+    subject = _known_person(identifier, describe, bsn)
+    if not yes:
+        typer.confirm(f"Erase {', '.join(subject.person_ids)} for good?", abort=True)
+    erased = erase(subject.person_ids, decided_by=by, reason=reason)
+    register, out = write_register(), console()
+    out.print(
+        f"Erasure {erased.number}: {erased.signals} signals, {erased.rows} rows and {erased.files} files made "
+        f"unrecognisable. Keep {register} beside the backups: it makes a restored one forget again.",
+        markup=False,
+    )
+    for month in erased.open_months:
+        out.print(
+            f"{month} is not closed: what stands there is erased by the first purge after it is. Until then the person "
+            "is worked on; to stop that: vs person suppress",
+            markup=False,
+        )
 
 
 @app.command("suppress")
 def suppress_person(
-    identifier: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="a person, call record or case id (of one person)")
-    ] = None,
+    identifier: IdArgument = None,
     ground: Annotated[
         str, typer.Option(help="objection, deceased, known_debt_help or reviewed (a no after review)")
     ] = "objection",
     by: Annotated[str, typer.Option(help="who records it: a function, not a name")] = "coordinator",
     since: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="from which day; default: today")] = None,
-    describe: Annotated[bool, typer.Option("--describe", help="ask for postcode, birth date and surname")] = False,
+    describe: DescribeOption = False,
 ) -> None:
     """Somebody is not to be approached any more: an objection, a death, running debt help, or a no after review."""
     from include.ingest.suppressions import Ground, calls_to_withdraw, described_subject, subject_of, suppress
@@ -65,13 +129,14 @@ def list_suppressed() -> None:
 def release_person(
     number: Annotated[int, typer.Argument(help="the number `vs person suppressed` shows")],
     until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="last day; default: today")] = None,
+    by: Annotated[str, typer.Option(help="who records it: a function, not a name")] = "coordinator",
 ) -> None:
     """End a suppression; what happened while it was in force stays."""
     from include.ingest.suppressions import end_suppression
 
     running_instance()
     last_day = (until or _today()).date()
-    end_suppression(number, last_day)
+    end_suppression(number, last_day, by)
     console().print(f"Suppression {number} ends after {last_day}.", markup=False)
 
 
@@ -79,6 +144,21 @@ def _today() -> datetime:
     from zoneinfo import ZoneInfo
 
     return datetime.now(ZoneInfo("Europe/Amsterdam"))
+
+
+def _known_person(identifier: str | None, describe: bool, bsn: bool) -> Subject:
+    """Whoever is meant, and known here; a PersonUnknown otherwise."""
+    from include.ingest.suppressions import PersonUnknown, described_subject, subject_of, subject_of_bsn
+
+    if (identifier is not None) + describe + bsn != 1:
+        raise typer.BadParameter("say who is meant in one way: an id, --describe or --bsn")
+    if bsn:
+        subject = subject_of_bsn(typer.prompt("BSN", hide_input=True))
+    else:
+        subject = described_subject(*_described()) if identifier is None else subject_of(identifier)
+    if not subject.person_ids:
+        raise PersonUnknown("Nobody known here answers to that. Check the spelling, or name another of their signals.")
+    return subject
 
 
 def _described() -> tuple[str, int, date, str]:

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from include.local.secrets_check import NEEDED, refuse_weak_secrets
 from include.settings import Settings
 from include.warehouse.migrate import migrate
 
@@ -110,6 +111,7 @@ def main() -> int:
     Exchange.from_settings().lay_out()
 
     environment = os.environ
+    refuse_weak_secrets(environment, (*NEEDED, "VS_POSTGRES_PASSWORD", "VS_AIRFLOW_DATABASE_PASSWORD"))
     server = server_of(environment)
     applied = prepare_databases(server, Settings.from_environment(), environment["VS_AIRFLOW_DATABASE_PASSWORD"])
     print(f"Platform tables are current ({len(applied)} migrations applied now)", flush=True)

@@ -118,7 +118,7 @@ def release(
     running_instance()
     selection, out = _selection(month, partner, delivery, code, line), console()
     if selection.delivery_id and quarantine.refused_files(selection):
-        summary = quarantine.release_file(selection.delivery_id)
+        summary = quarantine.release_file(selection.delivery_id, by or getpass.getuser())
         out.print(
             f"{summary.file_name}: {summary.status}; {summary.rows_in_file} rows, {summary.rows_loaded} loaded, "
             f"{summary.rows_quarantined} quarantined, {summary.rows_duplicate} duplicate."

@@ -12,6 +12,7 @@ from datetime import datetime
 from include.months import Month
 from include.settings import Role
 from include.warehouse.connection import connect
+from include.warehouse.logbook import logged
 
 SUBJECTS = ("call_list", "closure", "restatement")
 
@@ -42,7 +43,10 @@ def record_approval(
     """Store who decided what about a subject of the month (`approved` or `rejected`), and when."""
     from include.warehouse.restatements import decide_restatement
 
-    with connect(Role.EXPORTER) as connection:
+    with (
+        logged(f"approve {subject}", actor=decided_by, object=f"{month}: {decision}", reason=remark) as operation,
+        connect(Role.EXPORTER) as connection,
+    ):
         connection.execute(
             """
             insert into ops.approvals (signal_month, subject, run_id, decision, decided_by, decided_at, remark)
@@ -55,6 +59,7 @@ def record_approval(
         )
         if subject == "restatement":
             decide_restatement(connection, month, decision, decided_by, decided_at)
+        operation.done(connection)
 
 
 def closing_subject(month: Month) -> str:

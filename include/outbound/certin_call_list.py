@@ -91,7 +91,9 @@ def _draft(connection: psycopg.Connection, month: Month, contract: Contract) -> 
     def record(connection: psycopg.Connection, sequence: int, file_name: str) -> None:
         _record(connection, month, contract, new, withdrawn, sequence, file_name)
 
-    return Draft(len(new), sha256(data + "\n".join(withdrawn).encode()), lambda sequence, at: data, record)
+    place = [column.name for column in contract.columns].index("call_record_id")
+    about = [row[place] for row in new]
+    return Draft(len(new), sha256(data + "\n".join(withdrawn).encode()), lambda sequence, at: data, record, about)
 
 
 def _again(connection: psycopg.Connection, contract: Contract, row: LedgerRow) -> Draft | None:

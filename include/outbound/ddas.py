@@ -114,7 +114,10 @@ def _contents(connection: psycopg.Connection, month: Month) -> Draft:
         return (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode()
 
     content = json.dumps([signals, cases], sort_keys=True, ensure_ascii=False).encode()
-    return Draft(len(signals), sha256(content), render)
+    about = connection.execute(
+        "select distinct signal_id from outbound.out_ddas_signals where signal_month = %s", (str(month),)
+    )
+    return Draft(len(signals), sha256(content), render, about=[signal_id for (signal_id,) in about])
 
 
 def _signals(connection: psycopg.Connection, month: Month) -> list[dict[str, Any]]:

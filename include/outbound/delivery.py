@@ -6,7 +6,8 @@ Order, and why a crash at any point loses and repeats nothing:
 2. the bytes are made from one snapshot of the warehouse and laid ready beside their destination as `<file>.part`,
    which no recipient reads;
 3. one transaction writes the ledger row `prepared` and everything that counts as handed over with it (call records,
-   requests). Before this commit nothing happened; after it the file will go out, whatever comes;
+   requests), with its line in the two logs (logbook.py). Before this commit nothing happened; after it the file will
+   go out, whatever comes;
 4. the file becomes visible in one step, then its manifest;
 5. the ledger row becomes `delivered`.
 
@@ -20,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -34,6 +35,7 @@ from include.months import Month
 from include.outbound.encryption import SUFFIX, KeyMissing, key_for
 from include.settings import Role
 from include.warehouse.connection import connect
+from include.warehouse.logbook import sending
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +73,8 @@ class Draft:
     render: Callable[[int, datetime], bytes]
     # what counts as handed over with this file, written in the transaction of the ledger row
     record: Callable[[psycopg.Connection, int, str], None] | None = None
+    #: ids of whom the file is about, of any kind: for the processing log
+    about: Sequence[str] = ()
 
 
 DraftOf = Callable[[psycopg.Connection, LedgerRow | None], Draft | None]
@@ -203,6 +207,7 @@ def _prepare(exchange: Exchange, product: Product) -> LedgerRow | None:
         )  # fmt: skip
         if draft.record:
             draft.record(connection, sequence, file_name)
+        sending(product.contract, product.path(file_name), draft.about).done(connection)
     return row
 
 

@@ -57,7 +57,8 @@ def _draft(connection: psycopg.Connection, month: Month, contract: Contract) -> 
             for row in rows:
                 copy.write_row((row[place], str(month), sequence))
 
-    return Draft(len(rows), sha256(data), lambda sequence, at: data, record)
+    about = [row[place] for row in rows]
+    return Draft(len(rows), sha256(data), lambda sequence, at: data, record, about)
 
 
 def _again(connection: psycopg.Connection, contract: Contract, row: LedgerRow) -> Draft | None:

@@ -19,6 +19,7 @@ from psycopg.rows import class_row
 from include.months import Month
 from include.settings import Role
 from include.warehouse.connection import connect
+from include.warehouse.logbook import Operation, logged
 
 RULE = "escalation_candidate"
 
@@ -81,6 +82,14 @@ def is_switched_on(month: Month) -> bool:
 
 def decide(call_record_id: str, recipient: Recipient | None, ground: str, decided_by: str) -> Candidate:
     """Record a person's decision about a candidate: refer to `recipient`, or not at all (None)."""
+    with logged("decide escalation", actor=decided_by, object=call_record_id, reason=ground) as operation:
+        operation.about([call_record_id])
+        return _decide(call_record_id, recipient, ground, decided_by, operation)
+
+
+def _decide(
+    call_record_id: str, recipient: Recipient | None, ground: str, decided_by: str, operation: Operation
+) -> Candidate:
     found = [one for one in candidates() if one.call_record_id == call_record_id]
     if not found:
         raise NotDecided(
@@ -105,6 +114,7 @@ def decide(call_record_id: str, recipient: Recipient | None, ground: str, decide
                 recipient.value if recipient else None, ground, decided_by,
             ),
         )  # fmt: skip
+        operation.done(connection)
     return next(one for one in candidates() if one.call_record_id == call_record_id)
 
 

@@ -18,6 +18,7 @@ from psycopg.rows import class_row
 from include.months import Month
 from include.settings import Role
 from include.warehouse.connection import connect
+from include.warehouse.logbook import logged
 
 _COLUMNS = "review_id, signal_month, place, evidence, score, state, decided_by, decided_at, reason"
 
@@ -54,15 +55,25 @@ def questions(month: Month | None = None, *, with_answered: bool = False) -> lis
 
 def answer(review_id: str, *, is_same_person: bool, decided_by: str, reason: str) -> Question:
     """Record a person's answer; it counts from the next build of a month."""
-    with connect(Role.EXPORTER) as connection, connection.cursor(row_factory=class_row(Question)) as cursor:
+    with (
+        logged("answer match question", actor=decided_by, object=review_id, reason=reason) as operation,
+        connect(Role.EXPORTER) as connection,
+        connection.cursor(row_factory=class_row(Question)) as cursor,
+    ):
         answered = cursor.execute(
             "update ops.match_reviews set state = %s, decided_by = %s, decided_at = now(), reason = %s"
             f" where review_id = %s returning {_COLUMNS}",
             ("accepted" if is_same_person else "rejected", decided_by, reason, review_id),
         ).fetchone()
-    if answered is None:
-        raise NotAsked(
-            f"{review_id} is no question, so there is nothing to answer. Which are: vs review list. A question that no"
-            " longer arises (corrected data, another answer) leaves the list."
+        if answered is None:
+            raise NotAsked(
+                f"{review_id} is no question, so there is nothing to answer. Which are: vs review list. A question that"
+                " no longer arises (corrected data, another answer) leaves the list."
+            )
+        about = connection.execute(
+            "select unnest(array[left_person_id, right_person_id]) from ops.match_reviews where review_id = %s",
+            (review_id,),
         )
+        operation.about(person_id for (person_id,) in about)
+        operation.done(connection)
     return answered

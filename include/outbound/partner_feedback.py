@@ -70,4 +70,6 @@ def _contents(connection: psycopg.Connection, contract: Contract, month: Month, 
     if not rows:
         return None
     data = render_csv(contract, rows)
-    return Draft(len(rows), sha256(data), lambda sequence, at: data)
+    place = [column.name for column in contract.columns].index("partner_reference")
+    about = [f"{partner}|{row[place]}|{month}" for row in rows]
+    return Draft(len(rows), sha256(data), lambda sequence, at: data, about=about)

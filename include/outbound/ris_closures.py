@@ -26,6 +26,7 @@ from include.outbound.delivery import Draft, LedgerRow, Product, deliver, one_at
 from include.settings import Role, Settings
 from include.warehouse.closure_ledger import month_is_closed
 from include.warehouse.connection import connect
+from include.warehouse.logbook import sending
 from include.warehouse.restatements import restatement_of
 
 logger = logging.getLogger(__name__)
@@ -273,6 +274,9 @@ def _store(batch: Batch, items: list[Item], answer: ClosureAnswer) -> None:
             "update ops.closure_batches set state = 'acknowledged', acknowledged_at = now() where batch_id = %s",
             (batch.batch_id,),
         )
+        # by file, the file is what was sent
+        if not Settings.from_environment().ris_by_files:
+            sending(CONTRACT, f"RIS {batch.batch_id}", [item.case_id for item in items]).done(connection)
 
 
 def _code(reason: str) -> str:
@@ -319,7 +323,8 @@ def _by_file(month: Month, batch: Batch, items: list[Item]) -> tuple[ClosureAnsw
             "where contract = %s and signal_month = %s and content_sha256 = %s)",
             (contract.name, str(month), content_sha256),
         ).fetchone()
-        return None if is_out else Draft(len(items), content_sha256, lambda sequence, at: data)
+        about = [item.case_id for item in items]
+        return None if is_out else Draft(len(items), content_sha256, lambda sequence, at: data, about=about)
 
     deliver(
         Product(

@@ -122,7 +122,7 @@ def refuse_closed(stage: str, month: Month | None) -> None:
     MonthIsPurged when its persons are gone."""
     if month is None:
         return
-    refuse_purged(month)
+    refuse_purged(month, stage)
     if not _is_closed(month) or _restatement_state(month) in REBUILT_BY_RESTATEMENT.get(stage, ()):
         return
     raise MonthIsClosed(

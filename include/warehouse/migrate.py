@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 
 from include.settings import Role, Settings
+from include.warehouse.bsn_keys import keep_up_with_keys
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -30,7 +31,7 @@ class MigrationChanged(RuntimeError):
 
 
 def migrate(connection: psycopg.Connection, settings: Settings) -> list[str]:
-    """Apply what is new and set the roles' passwords; returns the names that were applied.
+    """Apply what is new, set the roles' passwords and apply a new key of BSNs; returns the names that were applied.
 
     `connection` is a superuser's (or the managed server's owner's): it creates roles and extensions.
     """
@@ -72,4 +73,5 @@ def migrate(connection: psycopg.Connection, settings: Settings) -> list[str]:
             "insert into ops.id_key (singleton, key) values (true, %s) on conflict (singleton) do nothing",
             (settings.environment["VS_ID_KEY"],),
         )
+        keep_up_with_keys(connection, settings)
     return applied

@@ -6,9 +6,10 @@ its contract (slaProperties `retention`, in months); what dbt builds in between 
 Signals that were not picked up, and the rows and files as they were delivered, have the shorter term of their contract
 (`retentionNotPickedUp`).
 Nothing is left out by forgetting it: the tables are looked up in the warehouse, and one without a term stops the purge.
-What stays: counts. KPIs of a purged month are kept by their own contract, and no stage is built again for a month whose
-persons are gone, because that would turn its numbers into zeros (`refuse_purged`).
-A restored backup or a replay brings back what was purged: run the purge again, it deletes whatever is there.
+What no contract describes (our own logs, answers to residents) has its term in own_terms.yml.
+What stays: counts. KPIs of a purged month are kept by their own contract, and no stage is built again for a month that
+has lost what the stage reads, because that would turn its numbers into zeros (`refuse_purged`).
+What a restored backup brings back is deleted again, as is what was erased for somebody (forgetting.py).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg
 import yaml
@@ -25,7 +28,7 @@ from psycopg import sql
 from include.contracts.registry import Contract, all_contracts
 from include.exchange.folders import Exchange
 from include.months import Month
-from include.settings import DBT_PROJECT_FOLDER, Role
+from include.settings import DBT_PROJECT_FOLDER, Role, Settings
 from include.warehouse.connection import connect
 
 log = logging.getLogger(__name__)
@@ -33,6 +36,7 @@ log = logging.getLogger(__name__)
 #: Schemas with rows of persons, and the marts; `ops` holds no personal data, `staging` is views and code lists.
 SCHEMAS = ("landing", "intermediate", "outbound", "marts", "marts_public", "closed")
 MONTH_COLUMNS = ("signal_month", "period")
+OWN_TERMS = Path(__file__).with_name("own_terms.yml")
 _MONTH_IN_NAME = re.compile(r"_(\d{6})(?:_|\.)")
 
 #: Tables without a month of their own: how a row finds its month. What finds none is as old as its last change.
@@ -49,6 +53,15 @@ _KEY_OF = {
     "landing.ris_attempts": "outcome_id",
     "landing.ris_followups": "case_id",
 }
+
+
+#: What a stage of a month reads: with any of it purged, the stage would say something else about the month.
+_JUDGES, _COUNTS = ("matched", "enriched", "categorised"), ("closure", "marts")
+_READ_BY = dict.fromkeys(_JUDGES, "kept = 'landing.signals' or kept like 'intermediate.%%'") | dict.fromkeys(
+    _COUNTS,
+    "kept in ('landing.ris_outcomes', 'landing.ris_attempts', 'landing.ris_followups', 'landing.enrichment_results')"
+    " or kept like 'intermediate.%%'",
+)
 
 
 class NoTermOfRetention(RuntimeError):
@@ -86,10 +99,11 @@ class Certificate:
 def purge_expired(month: Month) -> list[Certificate]:
     """Delete what is expired in `month`, files and rows, and certify it; safe to run again."""
     with connect(Role.ADMIN) as connection:
-        terms = list(_table_terms(connection))
+        terms = [*_table_terms(connection), *_own_table_terms()]
         certificates = [_purge_table(connection, term, month) for term in _children_first(terms)]
         _certify(connection, month, certificates)
     files = [_purge_folder(term, month) for term in _folder_terms()]
+    files += [_purge_own_folder(term, month) for term in _own_folder_terms()]
     with connect(Role.ADMIN) as connection:
         _certify(connection, month, files)
     for one in (*certificates, *files):
@@ -98,18 +112,18 @@ def purge_expired(month: Month) -> list[Certificate]:
     return [*certificates, *files]
 
 
-def refuse_purged(month: Month) -> None:
-    """Raise MonthIsPurged when the persons of `month` were purged."""
+def refuse_purged(month: Month, stage: str) -> None:
+    """Raise MonthIsPurged when what `stage` reads of `month` was purged."""
     with connect(Role.TRANSFORMER) as connection:
         purged = connection.execute(
-            "select purged_in, kept from ops.purge_certificates"
-            " where kept like 'intermediate.%%' and expired_through >= %s order by purged_in limit 1",
+            f"select purged_in, kept from ops.purge_certificates where ({_READ_BY[stage]}) and expired_through >= %s"
+            " order by purged_in, kept limit 1",
             (str(month),),
         ).fetchone()
     if purged:
         raise MonthIsPurged(
-            f"The persons of {month} were deleted by the purge of {purged[0]} ({purged[1]} and others). Its KPIs stand "
-            "in marts and stay as they are; nothing of it is built again. See ops.purge_certificates."
+            f"What {stage} reads of {month} was deleted by the purge of {purged[0]} ({purged[1]} and others). Its KPIs "
+            "stand in marts and stay as they are; this stage is not built again. See ops.purge_certificates."
         )
 
 
@@ -174,8 +188,16 @@ def _layers() -> list[dict]:
 
 def _folder_terms() -> Iterator[Term]:
     """A term for every folder that files lie in: the archive of what came in, and each outbox."""
-    received = [int(one.sla["retentionNotPickedUp"]) for one in all_contracts() if "retentionNotPickedUp" in one.sla]
-    yield Term("archive", "files as they were received", min(received))
+    received = min(int(one.sla["retentionNotPickedUp"]) for one in all_contracts() if "retentionNotPickedUp" in one.sla)
+    yield Term("archive", "files as they were received", received)
+    # what nobody took in: of a sender without a contract, or never completed
+    left = {f"inbox/{sender}": received for sender in Exchange.from_settings().folders("inbox")}
+    for contract in all_contracts():
+        if contract.path.parent.name == "inbound":
+            term = int(contract.sla.get("retentionNotPickedUp", contract.retention_months))
+            left[contract.folder] = min(left.get(contract.folder, term), term)
+    for folder, months in sorted(left.items()):
+        yield Term(folder, "files nobody took in", months)
     outgoing: dict[str, int] = {}
     for contract in all_contracts():
         folder = contract.option("folder", "")
@@ -187,12 +209,27 @@ def _folder_terms() -> Iterator[Term]:
         yield Term(folder, "files that were sent", months)
 
 
+def _own_terms() -> dict[str, dict[str, dict]]:
+    return yaml.safe_load(OWN_TERMS.read_text(encoding="utf-8"))
+
+
+def _own_table_terms() -> Iterator[Term]:
+    for table, term in _own_terms()["tables"].items():
+        yield Term(table, "rows", int(term["months"]))
+
+
+def _own_folder_terms() -> Iterator[Term]:
+    for folder, term in _own_terms()["folders"].items():
+        yield Term(folder, term["what"], int(term["months"]))
+
+
 # -- tables ------------------------------------------------------------------------------------------------------------
 
 
 def _children_first(terms: list[Term]) -> list[Term]:
-    """Attempts find their month through outcomes, so they go before them."""
-    return sorted(terms, key=lambda term: (term.kept != "landing.ris_attempts", term.kept, term.months))
+    """Attempts find their month through outcomes, and subjects theirs through operations, so they go before them."""
+    first = ("landing.ris_attempts", "ops.processing_subjects")
+    return sorted(terms, key=lambda term: (term.kept not in first, term.kept, term.months))
 
 
 def _purge_table(connection: psycopg.Connection, term: Term, month: Month) -> Certificate:
@@ -200,8 +237,9 @@ def _purge_table(connection: psycopg.Connection, term: Term, month: Month) -> Ce
     condition = _condition(connection, term)
     deleted = 0
     if condition is not None:
-        # rows of closed versions are only ever deleted here (closed.refuse_change)
-        connection.execute("select set_config('vs.purging', %s, true)", ("yes" if term.kept[:7] == "closed." else "",))
+        # rows of closed versions and of logs are only ever deleted here (closed.refuse_change, migration 013)
+        is_kept = term.kept.startswith(("closed.", "ops."))
+        connection.execute("select set_config('vs.purging', %s, true)", ("yes" if is_kept else "",))
         statement = sql.SQL("delete from {} where {}").format(sql.Identifier(*term.kept.split(".")), condition)
         deleted = connection.execute(statement, {"through": str(through)}).rowcount
     return Certificate(term.kept, term.what, term.months, str(through), deleted)
@@ -215,6 +253,14 @@ def _condition(connection: psycopg.Connection, term: Term) -> sql.Composable | N
             " where matched.signal_id = signals.signal_id and matched.signal_month = signals.signal_month"
             " and matched.case_id is not null)"
         )
+    if term.kept == "ops.processing_subjects":
+        return sql.SQL(
+            "operation_id in (select operation_id from ops.processing_log"
+            " where to_char(ended_at, 'YYYY-MM') <= %(through)s)"
+        )
+    if term.kept in _own_terms()["tables"]:
+        written = sql.Identifier(_own_terms()["tables"][term.kept]["month_of"])
+        return sql.SQL("to_char({}, 'YYYY-MM') <= %(through)s").format(written)
     if term.kept in _MONTHS_OF:
         key = sql.Identifier(_KEY_OF[term.kept])
         return sql.SQL(
@@ -256,15 +302,38 @@ def _certify(connection: psycopg.Connection, month: Month, certificates: list[Ce
 
 
 def _purge_folder(term: Term, month: Month) -> Certificate:
-    """Delete the files of expired months; the month of a file is that of its folder, or stands in its name."""
+    """Delete the files of expired months; the month of a file is that of its folder, or stands in its name.
+
+    What lies in an inbox under another name is as old as its last change.
+    """
     exchange, through = Exchange.from_settings(), term.expired_through(month)
     deleted = 0
     for path in exchange.all_files(term.kept):
         of = _month_of(path)
+        if of is None and term.kept.startswith("inbox/"):
+            of = _month_of_moment(exchange.changed_at(path))
         if of is not None and of <= through:
             exchange.delete(path)
             deleted += 1
     return Certificate(term.kept, term.what, term.months, str(through), deleted)
+
+
+def _purge_own_folder(term: Term, month: Month) -> Certificate:
+    """Delete our own files that were last written in an expired month."""
+    settings, through = Settings.from_environment(), term.expired_through(month)
+    folders = settings.log_folders if term.kept == "logs" else (settings.person_exports_folder,)
+    deleted = 0
+    for path in {path for folder in folders if folder.is_dir() for path in folder.rglob("*")}:
+        if path.is_file() and not path.is_symlink():
+            written = _month_of_moment(datetime.fromtimestamp(path.stat().st_mtime, UTC))
+            if written is not None and written <= through:
+                path.unlink()
+                deleted += 1
+    return Certificate(term.kept, term.what, term.months, str(through), deleted)
+
+
+def _month_of_moment(moment: datetime | None) -> Month | None:
+    return Month(moment.year, moment.month) if moment else None
 
 
 def _month_of(path: str) -> Month | None:

@@ -135,11 +135,11 @@ def test_nothing_that_can_be_read_is_stored(municipality: Path) -> None:
 
 
 def test_an_ended_suppression_ends_and_earlier_months_keep_it(municipality: Path) -> None:
-    end_suppression(1, date(2024, 4, 30))
+    end_suppression(1, date(2024, 4, 30), "coordinator")
     assert [(one.suppression_id, one.valid_to) for one in suppressions()] == [(2, None), (1, date(2024, 4, 30))]
     build(MAY)
     assert verdict("objector", MAY) == ("Opgepakt", "picked_up")
     build(APRIL)
     assert verdict("objector", APRIL) == ("Niet opgepakt: andere reden", "suppressed_objection")
     with pytest.raises(PersonUnknown, match="no running suppression"):
-        end_suppression(1, date(2024, 5, 31))
+        end_suppression(1, date(2024, 5, 31), "coordinator")

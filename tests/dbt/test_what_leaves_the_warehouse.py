@@ -201,6 +201,12 @@ ESCAPES = {
     "stop somebody's query": "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'postgres'",
     "change a server setting": "alter system set log_statement = 'all'",
     "load a library": "load 'plpython3'",
+    "connect to another server": "create extension dblink",
+    "read files as tables": "create extension file_fdw",
+    "become somebody else by a function": "select set_config('role', 'vs_loader', false)",
+    "write a file by a large object": "select lo_export(1, '/dev/shm/bi')",
+    "read a file as bytes": "select pg_read_binary_file('PG_VERSION')",
+    "write in the log": "select ops.log_operation('0', '0', 'x', 'x', 'x', 'x', 'x', 'done', now(), null, '{}')",
 }
 
 

@@ -168,3 +168,55 @@ def test_a_damaged_backup_is_refused(backup: BackupSummary, tmp_path: Path):
         restore(Instance(tmp_path / "home"), tmp_path / "nowhere", lambda line: None)
     manifest = json.loads((backup.folder / "manifest.json").read_text())
     assert set(manifest["files"]) == {path.name for path in backup.folder.iterdir()} - {"manifest.json"}
+
+
+def test_a_restored_backup_does_not_bring_back_what_was_forgotten_since(
+    instance: Instance, backup: BackupSummary, tmp_path: Path
+):
+    """Somebody is erased and a month purged after the backup was made: the register makes its restore forget both."""
+    from include.warehouse.erasure import erase_person
+    from include.warehouse.forgetting import purge
+    from include.warehouse.retention import MonthIsPurged
+
+    load_environment(instance)
+    with psycopg.connect(Settings(instance.platform_environment()).dsn(Role.ADMIN)) as connection:
+        [(jansen,)] = connection.execute(
+            "select person_id from intermediate.int_signals__matched where surname = 'Jansen'"
+        ).fetchall()
+    kpis = kpis_of(instance)
+    erase_person([jansen], decided_by="privacy officer", reason="verzoek")
+    land(MAY.plus(-2), [Signal("s0", "Visser", house_number=3)])
+    purge(Month(2024, 9))
+    register = instance.home / "forgotten.json"
+    assert surnames(instance) == {"Bakker"}
+    copy = Instance(tmp_path / "home")
+    said: list[str] = []
+    try:
+        restore(copy, backup.folder, said.append, forgotten=register)
+        copy = Instance(tmp_path / "home")
+        assert surnames(copy) == {"Bakker"}, "the backup held Jansen"
+        assert any("expired by 2024-09" in line for line in said)
+        load_environment(copy)
+        assert month_fingerprint(MAY) == backup.months["2024-05"]
+        assert kpis_of(copy) == kpis
+        assert (copy.home / "forgotten.json").read_text() == register.read_text()
+        with pytest.raises(MonthIsPurged):
+            build_stage("matched", Month(2024, 3))
+    finally:
+        copy.postgres.stop()
+        load_environment(instance)
+
+
+def surnames(instance: Instance) -> set[str]:
+    with psycopg.connect(Settings(instance.platform_environment()).dsn(Role.ADMIN)) as connection:
+        found = connection.execute(
+            "select surname from landing.signals union select surname from intermediate.int_signals__matched"
+            " union select surname from intermediate.int_signals__keyed"
+            " union select surname from outbound.out_certin_call_list"
+        ).fetchall()
+    return {surname for (surname,) in found if not surname.startswith("erased_")}
+
+
+def kpis_of(instance: Instance) -> list[tuple]:
+    with psycopg.connect(Settings(instance.platform_environment()).dsn(Role.BI_READER)) as connection:
+        return connection.execute("select * from marts.kpi_monthly order by 1, 2, 3").fetchall()

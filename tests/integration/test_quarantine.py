@@ -67,7 +67,7 @@ def mend(contracts: Path, name: str, column: str, **options: Any) -> None:
 
 
 def rows_of(statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    with connect(Role.LOADER) as connection:
+    with connect(Role.ADMIN) as connection:
         return connection.execute(statement, values).fetchall()
 
 
@@ -180,8 +180,8 @@ def test_who_looks_at_a_row_sees_no_bsn_and_is_recorded_without_content(month: M
     row, delivered = quarantine.look_at_row(summary.delivery_id, 5, "j.jansen")
     assert (row.reasons, delivered["postcode"], delivered["surname"]) == (["postcode_invalid"], "?", rows[3]["surname"])
     assert rows[3]["bsn"] not in repr(delivered)
-    logged = rows_of("select accessed_by, what, subject from ops.access_log order by access_id desc limit 1")
-    assert logged == [("j.jansen", "quarantined row", f"{summary.delivery_id} line 5")]
+    logged = rows_of("select actor, action, object from ops.access_log order by access_id desc limit 1")
+    assert logged == [("j.jansen", "show held row", f"{summary.delivery_id} line 5")]
     with pytest.raises(NothingSelected, match="was not held back"):
         quarantine.look_at_row(summary.delivery_id, 6, "j.jansen")
     with pytest.raises(psycopg.errors.RaiseException, match="append-only"), connect(Role.ADMIN) as connection:
@@ -317,7 +317,7 @@ def test_a_workbook_is_judged_again_as_it_was_with_its_numbers_as_numbers(month:
 def test_a_refused_file_is_judged_again_as_a_whole(month: Month, contracts: Path, warehouse: Path) -> None:
     refused = deliver(ZORGPLUS, month, with_odd_dates(odd=tuple(range(10))))
     assert (refused.status, refused.reason_code) == ("rejected", "file_threshold")
-    again = quarantine.release_file(refused.delivery_id)
+    again = quarantine.release_file(refused.delivery_id, "tester")
     assert (again.status, again.reason_code) == ("rejected", "file_threshold")
     assert (warehouse / again.archived_as).exists()
     mend_dates(contracts)
@@ -363,7 +363,7 @@ def test_without_the_file_or_a_contract_nothing_is_lost_and_the_message_says_wha
     refused = deliver(WOONBEDRIJF, month, [row | {"Postcode": "?"} for row in WOONBEDRIJF.good_rows(5)])
     (warehouse / refused.archived_as).unlink()
     with pytest.raises(CannotJudgeAgain, match="deliver woonbedrijf_.* again"):
-        quarantine.release_file(refused.delivery_id)
+        quarantine.release_file(refused.delivery_id, "tester")
     assert len(quarantine.held_rows(Selection(delivery_id=summary.delivery_id))) == 2
     assert_books_balance()
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from include.months import Month
-from include.settings import Role
+from include.settings import Role, Settings
 from include.warehouse.connection import connect
 from include.warehouse.dbt import build_stage
-from include.warehouse.retention import Certificate, MonthIsPurged, NoTermOfRetention, purge_expired
+from include.warehouse.retention import Certificate, MonthIsPurged, NoTermOfRetention, purge_expired, refuse_purged
 from tests.dbt.landed import Signal, land, rows
 
 OLD, NEW = Month(2024, 1), Month(2024, 6)
@@ -20,6 +22,10 @@ FILES = {
           "outbox/partners/woonbedrijf/feedback_woonbedrijf_202401.csv"),
     NEW: ("archive/2024-06/woonbedrijf_202406.csv", "outbox/certin/certin_call_list_202406_01.csv"),
 }  # fmt: skip
+#: what nobody took in: a known sender's, an upload that broke off, and of somebody without a contract
+LEFT = ("inbox/woonbedrijf/woonbedrijf_202401_03.csv", "inbox/vreemd/vreemd_202401.csv", "inbox/ris/export.csv.part")
+#: our own: written in January
+OWN = ("logs/scheduler.log", "airflow/logs/dag_id=x/attempt=1.log", "person_exports/person_202401_0123.json")
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +45,23 @@ def exchange(warehouse: Path) -> Path:
         for stage in STAGES:
             build_stage(stage, month)
         for path in FILES[month]:
-            (warehouse / path).parent.mkdir(parents=True, exist_ok=True)
-            (warehouse / path).write_text("a line")
+            _write(warehouse / path)
+    for path in LEFT:
+        _write(warehouse / path)
+    for path in OWN:
+        _write(Settings.from_environment().home / path)
+    _write(Settings.from_environment().home / "logs" / "new.log", written=datetime(2024, 7, 3, tzinfo=UTC))
     return warehouse
+
+
+def _write(path: Path, written: datetime = datetime(2024, 1, 20, tzinfo=UTC)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("a line")
+    os.utime(path, (written.timestamp(), written.timestamp()))
+
+
+def left_of(root: Path, paths: tuple[str, ...]) -> list[str]:
+    return [path for path in paths if (root / path).exists()]
 
 
 def months_in(schema: str) -> dict[str, list[str]]:
@@ -64,7 +84,10 @@ def of(certificates: list[Certificate], kept: str, what: str) -> Certificate:
 
 
 def test_nothing_is_purged_before_its_term(exchange: Path) -> None:
-    assert {one.kept: one.deleted for one in purge_expired(Month(2024, 6)) if one.deleted} == {}
+    # an answer to a resident is kept for a month, so it is the first to go
+    assert {one.kept: one.deleted for one in purge_expired(Month(2024, 6)) if one.deleted} == {"person_exports": 1}
+    assert left_of(exchange, LEFT) == [*LEFT]
+    assert left_of(Settings.from_environment().home, OWN) == [*OWN[:2]]
     assert all((exchange / path).exists() for month in FILES for path in FILES[month])
 
 
@@ -78,6 +101,9 @@ def test_after_half_a_year_only_what_was_picked_up_is_left(exchange: Path) -> No
     ]  # fmt: skip
     assert {month for months in months_in("outbound").values() for month in months} == {"2024-06"}
     assert [path for month in FILES for path in FILES[month] if (exchange / path).exists()] == [*FILES[NEW]]
+    # what RIS sent is kept longer than what partners sent
+    assert left_of(exchange, LEFT) == ["inbox/ris/export.csv.part"]
+    assert left_of(Settings.from_environment().home, (*OWN, "logs/new.log")) == ["logs/new.log"]
     assert kpis
     assert rows("select * from marts.kpi_monthly order by 1, 2, 3") == kpis
 
@@ -100,8 +126,54 @@ def test_in_the_end_only_counts_are_left(exchange: Path) -> None:
     assert rows("select * from marts.kpi_monthly where signal_month = '2024-01' order by 1, 2, 3") == kpis
     # a rebuild would turn them into zeros
     for stage in STAGES:
-        with pytest.raises(MonthIsPurged, match="purge of 2025-07"):
+        with pytest.raises(MonthIsPurged, match=r"of 2024-01 was deleted by the purge of 202[45]-07"):
             build_stage(stage, OLD)
+
+
+def test_a_month_that_lost_what_a_stage_reads_is_not_built_again(exchange: Path) -> None:
+    """After half a year the signals that were not picked up are gone: judging the month again would forget them."""
+    half, year = OLD.plus(6), OLD.plus(12)
+    with connect(Role.ADMIN) as connection:
+        connection.execute("delete from ops.purge_certificates where purged_in > %s", (str(half),))
+    for stage in ("matched", "enriched", "categorised"):
+        with pytest.raises(MonthIsPurged, match=f"What {stage} reads of 2024-01 was deleted by the purge of {half}"):
+            refuse_purged(OLD, stage)
+        refuse_purged(OLD.next, stage)
+    # its numbers are made of what the month judged, and that is there for a year: a late outcome may be taken in
+    for stage in ("closure", "marts"):
+        refuse_purged(OLD, stage)
+    purge_expired(year)
+    for stage in ("closure", "marts"):
+        with pytest.raises(MonthIsPurged, match=rf"purge of {year} \(landing"):
+            refuse_purged(OLD, stage)
+
+
+def test_logs_have_a_term_of_their_own_and_go_together(exchange: Path) -> None:
+    with connect(Role.ADMIN) as connection:
+        for number, day in ((1, "2024-01-15"), (2, "2024-02-15")):
+            operation = f"{number:016x}"
+            connection.execute(
+                "insert into ops.access_log (operation_id, actor, action, object, happened_at)"
+                " values (%s, 'x', 'send file', 'f', %s)",
+                (operation, day),
+            )
+            connection.execute(
+                "insert into ops.processing_log (operation_id, trace_id, name, processing_activity_id, status_code,"
+                " started_at, ended_at) values (%s, %s, 'send file', 'offer_help', 'STATUS_CODE_OK', %s, %s)",
+                (operation, "0" * 32, day, day),
+            )
+            connection.execute("insert into ops.processing_subjects values (%s, 'subject_1')", (operation,))
+    purge_expired(Month(2026, 1))
+    left = {
+        table: rows_of_admin(f"select operation_id from ops.{table} where operation_id like '000000000000000_'")
+        for table in ("access_log", "processing_log", "processing_subjects")
+    }
+    assert left == dict.fromkeys(left, [("0000000000000002",)])
+
+
+def rows_of_admin(query: str) -> list[tuple]:
+    with connect(Role.ADMIN) as connection:
+        return connection.execute(query).fetchall()
 
 
 def test_what_comes_back_is_purged_again(exchange: Path) -> None:

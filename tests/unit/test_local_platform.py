@@ -96,7 +96,7 @@ class Shell:
         self.instance = Instance(folder / "home")
         self.processes = Processes(self.instance.home)
         self.environment = dict(
-            os.environ, VS_HOME=str(folder / "home"), VS_DAGS_FOLDER=str(folder / "dags"),
+            os.environ, VS_HOME=str(folder / "home"), VS_DAGS_FOLDER=str(folder / "dags"), VS_RIS_BY="files",
             AIRFLOW_CONN_ALERTS_WEBHOOK=json.dumps({"host": f"http://127.0.0.1:{told.port}"}),
             VS_DEADLINE_BUILD_DAYS=str(1 / 86_400),
         )  # fmt: skip

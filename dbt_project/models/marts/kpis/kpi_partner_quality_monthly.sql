@@ -53,7 +53,7 @@ details as (
         sum(asked.filled)::integer as fields_filled,
         (count(*) filter (where phones.has_unusable))::integer as signals_phone_unusable,
         (count(*) filter (where phones.has_unusable or phones.has_callable))::integer as signals_with_any_phone
-    from {{ ref('stg_signals') }} as landed
+    from {{ ref('int_signals__keyed') }} as landed
     inner join {{ ref('fct_signals') }} as signals
         on signals.signal_id = landed.signal_id and signals.signal_month = landed.signal_month
     inner join {{ ref('stg_deliveries') }} as deliveries on deliveries.delivery_id = landed.delivery_id
