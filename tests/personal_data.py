@@ -2,9 +2,10 @@
 
 Rule: personal data stands in the warehouse's own schemas, in the exchange folders and nowhere else (design §8). The
 values looked for are those of the months that ran: e-mail addresses, telephone numbers in every spelling, BSNs, the
-partners' references, and surnames and streets that no line of this repository holds. Reason: a list of planted values
+partners' references, birth dates and postcodes in both spellings, and surnames and streets that no line of this
+repository holds. Reason: a list of planted values
 proves what somebody thought of; a whole month proves the rest. The same search over the places where they do belong
-shows that it finds what is there.
+shows that it finds what is there. Every field with a mark of its own, by the contracts: tests/planted.py.
 """
 
 from __future__ import annotations
@@ -66,6 +67,15 @@ def personal_values(connection: psycopg.Connection) -> dict[str, set[str]]:
             reference
             for reference in column("select partner_reference from landing.signals")
             if len(reference) >= SHORTEST_NUMBER
+        },
+        # nobody is born after it, and no rule is as old as they are
+        "birth date": column(
+            "select to_char(birth_on, spelling) from landing.signals,"
+            " (values ('YYYY-MM-DD'), ('DD-MM-YYYY')) as spellings (spelling)"
+            " where birth_on between '1920-01-02' and '2009-12-31'"
+        ),
+        "postcode": {
+            postcode for postcode in column("select postcode from landing.signals") if postcode.lower() not in known_words
         },
         "surname": names("select surname from landing.signals"),
         "street": names("select street from landing.signals"),

@@ -2,7 +2,8 @@
 
 Rule: a text that begins with `=`, `+`, `-`, `@`, a tab or a line break is data. In CSV it gets an apostrophe in front
 (the recipient's program shows it, nothing runs); phone numbers (`+31…`) and plain numbers stay as they are, because
-they are no formula and must arrive unchanged. In a workbook the text stays as it is, and its cell is marked as text.
+they are no formula and must arrive unchanged. A line break inside a text is a single line feed, which is always quoted.
+In a workbook the text stays as it is, and its cell is marked as text.
 Reason: names, references and summaries come from outside, and the recipient opens our files in Excel.
 """
 
@@ -35,7 +36,8 @@ def csv_text(value: object) -> str:
             return value.isoformat()
         case int() | float() | Decimal():
             return str(value)
-    text = str(value)
+    # a lone carriage return is not quoted by the csv module, and a spreadsheet begins a row at it
+    text = str(value).replace("\r\n", "\n").replace("\r", "\n")
     return f"'{text}" if is_formula_like(text) else text
 
 

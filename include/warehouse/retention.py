@@ -191,11 +191,13 @@ def _folder_terms() -> Iterator[Term]:
     received = min(int(one.sla["retentionNotPickedUp"]) for one in all_contracts() if "retentionNotPickedUp" in one.sla)
     yield Term("archive", "files as they were received", received)
     # what nobody took in: of a sender without a contract, or never completed
-    left = {f"inbox/{sender}": received for sender in Exchange.from_settings().folders("inbox")}
+    left: dict[str, int] = {}
     for contract in all_contracts():
         if contract.path.parent.name == "inbound":
             term = int(contract.sla.get("retentionNotPickedUp", contract.retention_months))
             left[contract.folder] = min(left.get(contract.folder, term), term)
+    for sender in Exchange.from_settings().folders("inbox"):
+        left.setdefault(f"inbox/{sender}", received)
     for folder, months in sorted(left.items()):
         yield Term(folder, "files nobody took in", months)
     outgoing: dict[str, int] = {}

@@ -27,7 +27,8 @@ from tests import month_in_process as run
 from tests.personal_data import Arguments
 from tests.planted import MARKS, Found, Marker, delivery, is_marked, partners, rows_of
 
-MONTH = Month(2024, 5)
+#: a month at whose end areas are published too
+MONTH = Month(2024, 12)
 WHERE_IT_MAY = ("landing", "intermediate", "outbound")
 WHERE_NOT = ("ops", "marts", "marts_public", "closed")
 
@@ -92,7 +93,7 @@ def _enrichment_answers_while_building(marks: Marker) -> None:
     rows = []
     for request in csv.DictReader(io.StringIO(exchange.read(asked.file).decode())):
         answer = {"request_id": request["request_id"], "source": "gids", "match_level": "person",
-                  "matched_on": "2024-05-01", "confidence": "0.9"}  # fmt: skip
+                  "matched_on": f"{MONTH}-01", "confidence": "0.9"}  # fmt: skip
         rows.append([
             marks.value(contract, column) if is_marked(column) else answer[column.name] for column in contract.columns
         ])  # fmt: skip
@@ -105,7 +106,7 @@ def _ris_tells(marks: Marker) -> None:
     with connect(Role.EXPORTER) as connection:
         records = connection.execute("select call_record_id, case_id from ops.call_records order by 1").fetchall()
     assert len(records) > 20
-    at = datetime(2024, 5, 15, 14, 0, tzinfo=UTC).isoformat()
+    at = datetime(MONTH.year, MONTH.number, 13, 14, 0, tzinfo=UTC).isoformat()
     told: dict[str, list[list[str]]] = {"ris_outcomes": [], "ris_attempts": [], "ris_followups": []}
     for number, (record, case) in enumerate(records):
         known = {
@@ -113,7 +114,7 @@ def _ris_tells(marks: Marker) -> None:
             "result_code": ("help_accepted", "refuses_contact", "invalid_number")[number % 3], "script_version": "v1",
             "attempt_id": f"att{number}", "attempt_no": "1", "direction": "outbound", "started_at": at, "ended_at": at,
             "reached": "true", "attempt_result": "answered", "followup_id": f"fol{number}", "kind": "quick_fix",
-            "started_on": "2024-05-20", "ended_on": "2024-05-28",
+            "started_on": f"{MONTH}-16", "ended_on": f"{MONTH}-20",
         }  # fmt: skip
         for name, rows in told.items():
             contract = load_contract(name)
@@ -139,7 +140,7 @@ def _close() -> None:
 
     build_stage("closure", MONTH)
     run_gate("G7", MONTH)
-    record_approval(MONTH, "closure", "direct", "approved", run.APPROVER, datetime(2024, 6, 3, 9, tzinfo=UTC))
+    record_approval(MONTH, "closure", "direct", "approved", run.APPROVER, datetime(2025, 1, 3, 9, tzinfo=UTC))
     with pytest.raises(AcknowledgementPending):
         send_closures(MONTH, run.APPROVER)
     exchange, answered = Exchange.from_settings(), load_contract("ris_closures_ack")
