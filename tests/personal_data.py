@@ -75,7 +75,9 @@ def personal_values(connection: psycopg.Connection) -> dict[str, set[str]]:
             " where birth_on between '1920-01-02' and '2009-12-31'"
         ),
         "postcode": {
-            postcode for postcode in column("select postcode from landing.signals") if postcode.lower() not in known_words
+            postcode
+            for postcode in column("select postcode from landing.signals")
+            if postcode.lower() not in known_words
         },
         "surname": names("select surname from landing.signals"),
         "street": names("select street from landing.signals"),

@@ -19,7 +19,6 @@ import pytest
 from include.contracts.registry import all_contracts, load_contract
 from include.exchange.folders import Exchange
 from include.months import Month
-from include.outbound.approvals import record_approval
 from include.outbound.ris_closures import AcknowledgementPending, send_closures
 from include.settings import Role, Settings
 from include.warehouse.connection import connect
@@ -55,12 +54,18 @@ def ran(warehouse: Path) -> Ran:
         with ran.arguments, pytest.MonkeyPatch.context() as patch:
             patch.setenv("VS_RIS_BY", "files")
             _partners_deliver(ran.marks)
-            run.ingest(MONTH)
-            _enrichment_answers_while_building(ran.marks)
-            run.deliver(MONTH)
+            run.run_step("ingest", MONTH)
+            for task in run.STEPS["build"]:
+                if task == "await_enrichment":
+                    _provider_answers(ran.marks)
+                run.run_task(task, MONTH)
+            run.run_step("deliver", MONTH)
             _ris_tells(ran.marks)
-            run.collect(MONTH)
-            _close()
+            run.run_step("collect", MONTH)
+            for task in run.STEPS["close"]:
+                if task == "send_closures":
+                    _ris_acknowledges()
+                run.run_task(task, MONTH)
             _look_at_what_people_look_at()
     finally:
         root.removeHandler(handler)
@@ -80,25 +85,18 @@ def _partners_deliver(marks: Marker) -> None:
         exchange.write(f"{contract.folder}/{contract.file_name(MONTH, 3)}", b"\x00\xff" + headless)
 
 
-def _enrichment_answers_while_building(marks: Marker) -> None:
-    from include.outbound.enrichment_request import request_enrichment
-    from include.quality.gates import run_gate
-    from include.warehouse.dbt import build_stage
-
-    build_stage("matched", MONTH)
-    run_gate("G2", MONTH)
-    asked = request_enrichment(MONTH)
-    assert asked.rows > 10
+def _provider_answers(marks: Marker) -> None:
     exchange, contract = Exchange.from_settings(), load_contract("enrichment_result")
+    asked = exchange.read(f"outbox/enrichment/{load_contract('enrichment_request').file_name(MONTH, 1)}").decode()
     rows = []
-    for request in csv.DictReader(io.StringIO(exchange.read(asked.file).decode())):
+    for request in csv.DictReader(io.StringIO(asked)):
         answer = {"request_id": request["request_id"], "source": "gids", "match_level": "person",
                   "matched_on": f"{MONTH}-01", "confidence": "0.9"}  # fmt: skip
         rows.append([
             marks.value(contract, column) if is_marked(column) else answer[column.name] for column in contract.columns
         ])  # fmt: skip
+    assert len(rows) > 10
     exchange.write(f"{contract.folder}/{contract.file_name(MONTH, 1)}", delivery(contract, rows))
-    run.build(MONTH)
 
 
 def _ris_tells(marks: Marker) -> None:
@@ -129,18 +127,7 @@ def _ris_tells(marks: Marker) -> None:
         exchange.write(f"{contract.folder}/{contract.file_name(MONTH, 1)}", delivery(contract, rows))
 
 
-def _close() -> None:
-    """As month_in_process, with RIS answering by file."""
-    from include.outbound.ddas import deliver_ddas
-    from include.outbound.partner_feedback import deliver_feedback
-    from include.quality.gates import run_gate
-    from include.reporting.monthly_report import write_report
-    from include.warehouse.closure_ledger import close_month
-    from include.warehouse.dbt import build_stage
-
-    build_stage("closure", MONTH)
-    run_gate("G7", MONTH)
-    record_approval(MONTH, "closure", "direct", "approved", run.APPROVER, datetime(2025, 1, 3, 9, tzinfo=UTC))
+def _ris_acknowledges() -> None:
     with pytest.raises(AcknowledgementPending):
         send_closures(MONTH, run.APPROVER)
     exchange, answered = Exchange.from_settings(), load_contract("ris_closures_ack")
@@ -148,13 +135,6 @@ def _close() -> None:
     rows = [[row["case_id"], "true", ""] for row in csv.DictReader(io.StringIO(sent))]
     assert rows
     exchange.write(f"{answered.folder}/{answered.file_name(MONTH, 1)}", delivery(answered, rows))
-    batch = send_closures(MONTH, run.APPROVER)
-    build_stage("marts", MONTH)
-    run_gate("G8", MONTH)
-    close_month(MONTH, batch.batch_id, run.APPROVER)
-    write_report(MONTH)
-    deliver_ddas(MONTH)
-    deliver_feedback(MONTH)
 
 
 def _look_at_what_people_look_at() -> None:
