@@ -95,14 +95,14 @@ class Settings:
         return Path(self._required("VS_HOME"))
 
     @property
-    def person_exports_folder(self) -> Path:
+    def answers_folder(self) -> Path:
         """Answers to residents who asked what is known about them; outside the exchange, readable by the owner only."""
-        return self.home / "person_exports"
+        return self.home / "rights" / "answers"
 
     @property
     def forgotten_register(self) -> Path:
         """What was erased and until when was purged, beside the database: a restored backup does not know it."""
-        return self.home / "forgotten.json"
+        return self.home / "rights" / "forgotten.json"
 
     @property
     def log_folders(self) -> tuple[Path, ...]:

@@ -173,7 +173,7 @@ def restore(instance: Instance, folder: Path, say: Say, *, forgotten: Path | Non
         of_platform = {name: value for name, value in chosen.items() if name not in OF_THE_PLACE}
         write_private(instance.home / "choices.json", json.dumps(of_platform, indent=2))
     restored.choose({name: value for name, value in os.environ.items() if name in OF_THE_PLACE}, None)
-    return _filled(restored, folder, manifest, say)
+    return _filled(restored, folder, manifest, say, forgotten)
 
 
 def restore_deployment(deployment: Deployment, folder: Path, say: Say) -> BackupSummary:
@@ -181,7 +181,9 @@ def restore_deployment(deployment: Deployment, folder: Path, say: Say) -> Backup
     return _filled(deployment, folder, _checked_manifest(folder), say)
 
 
-def _filled(restored: Platform, folder: Path, manifest: Mapping, say: Say) -> BackupSummary:
+def _filled(
+    restored: Platform, folder: Path, manifest: Mapping, say: Say, forgotten: Path | None = None
+) -> BackupSummary:
     """Everything of the backup into its place; BackupFailed unless the closed months are those of the backup."""
     say(f"PostgreSQL: restoring to {restored.postgres.host}:{restored.postgres.port}")
     restored.postgres.start()
@@ -214,6 +216,9 @@ def _forget_again(register: Path | None, say: Say) -> None:
     """The fingerprints proved the copy; only then is anything deleted from it."""
     from include.warehouse.forgetting import forget_again
 
+    # a deployment's register may lie in its place already
+    own = Settings.from_environment().forgotten_register
+    register = register or (own if own.exists() else None)
     again = forget_again(register)
     say(
         f"Forgotten again: {again.purged} rows and files expired by {again.purged_in or 'no purge yet'}, "

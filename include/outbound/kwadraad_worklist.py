@@ -41,15 +41,6 @@ _WAITING = """
     )
 """
 
-#: whom the list is about, by ids
-_WHO = """
-    select call_record_id from outbound.out_kwadraad_direct where signal_month = %(month)s
-    union select call_record_id from outbound.out_kwadraad_warm where signal_month = %(month)s
-    union select call_record_id from outbound.out_kwadraad_without_number where signal_month = %(month)s
-    union select left_person_id from outbound.out_kwadraad_review where signal_month = %(month)s
-    union select right_person_id from outbound.out_kwadraad_review where signal_month = %(month)s
-"""
-
 
 def deliver_open_worklists(on: date | None, except_for: Collection[str] = ()) -> list[DeliverySummary]:
     """Deliver the list of every month that has one and is open, or has somebody waiting, but for these."""
@@ -110,5 +101,10 @@ def _contents(connection: psycopg.Connection, month: Month, contract: Contract, 
     title = f"Werklijst vroegsignalering {month}"
     return Draft(
         rows, sha256(content), lambda sequence, at: render_workbook(contract, sheets, title, at),
-        about=[person for (person,) in connection.execute(_WHO, {"month": str(month)})],
+        # a list of cases: everybody in them
+        about=[row[_place_of_case(sheet)] for sheet in sheets for row in sheet.rows],
     )  # fmt: skip
+
+
+def _place_of_case(sheet: Sheet) -> int:
+    return [column.name for column in sheet.table.columns].index("case_id")

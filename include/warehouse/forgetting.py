@@ -1,9 +1,9 @@
 """What was forgotten stays forgotten: after a restore, a replay or a rebuild the same is forgotten again.
 
 Rule: what was erased for somebody (`ops.erased_rows`) and how far was purged are also written to a register beside the
-database (`forgotten.json` in VS_HOME), because an older backup does not know them. A restored platform is told with
-`vs restore FOLDER --forgotten FILE`; then what the register says is erased and purged again before anybody sees it.
-The register holds keyed ids, months, functions and reasons: nobody can be read from it.
+database (`rights/forgotten.json` in VS_HOME), because an older backup does not know them. A restored platform is told
+with `vs restore FOLDER --forgotten FILE`; then what the register says is erased and purged again before anybody sees
+it. The register holds keyed ids, months, functions and reasons: nobody can be read from it.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ def write_register() -> Path:
             """
         ).fetchone()
     path = Settings.from_environment().forgotten_register
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.tmp")
     draft.touch(mode=0o600)
     draft.write_text(json.dumps({"format": FORMAT, "purged_in": purged_in, "erasures": erasures}, indent=1) + "\n")
@@ -88,7 +89,7 @@ def _read(register: Path) -> dict[str, Any]:
             return content
     except (OSError, ValueError, KeyError, TypeError) as wrong:
         raise NotARegister(f"{register} cannot be read as a register of what was forgotten ({wrong}).") from wrong
-    raise NotARegister(f"{register} is no register of what was forgotten; it is called forgotten.json in VS_HOME.")
+    raise NotARegister(f"{register} is no register of what was forgotten; look for VS_HOME/rights/forgotten.json.")
 
 
 def _take_over(content: dict[str, Any]) -> None:

@@ -38,14 +38,14 @@ class PersonExport:
 
 
 def export_person(person_ids: Sequence[str], *, requested_by: str, reason: str) -> PersonExport:
-    """Write everything about these persons (one human may have had several ids) into VS_HOME/person_exports."""
+    """Write everything about these persons (one human may have had several ids) into VS_HOME/rights/answers."""
     with logged("export person", actor=requested_by, object="everything about a person", reason=reason) as operation:
         operation.about(person_ids)
         with connect(Role.ADMIN) as connection:
             connection.execute("set transaction isolation level repeatable read")
             answer = _answer(connection, trail_of(connection, person_ids), operation.started_at)
             operation.done(connection)
-        folder = Settings.from_environment().person_exports_folder
+        folder = Settings.from_environment().answers_folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = f"person_{operation.started_at:%Y%m}_{operation.operation_id}"
         data = _write(folder / f"{name}.json", json.dumps(answer, ensure_ascii=False, indent=1, default=_text) + "\n")

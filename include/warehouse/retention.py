@@ -323,7 +323,7 @@ def _purge_folder(term: Term, month: Month) -> Certificate:
 def _purge_own_folder(term: Term, month: Month) -> Certificate:
     """Delete our own files that were last written in an expired month."""
     settings, through = Settings.from_environment(), term.expired_through(month)
-    folders = settings.log_folders if term.kept == "logs" else (settings.person_exports_folder,)
+    folders = settings.log_folders if term.kept == "logs" else (settings.answers_folder,)
     deleted = 0
     for path in {path for folder in folders if folder.is_dir() for path in folder.rglob("*")}:
         if path.is_file() and not path.is_symlink():

@@ -36,7 +36,10 @@ from tests.month_in_process import partners_deliver
 
 SCHEMAS = ("landing", "ops", "staging", "intermediate", "marts", "marts_public", "closed")
 #: what ran, not what is: a rerun adds to these
-LOGS = ("ops.gate_results", "ops.dbt_results", "ops.ris_pulls", "ops.migrations", "ops.schema_migrations")
+LOGS = (
+    "ops.gate_results", "ops.dbt_results", "ops.ris_pulls", "ops.migrations", "ops.schema_migrations", "ops.access_log",
+    "ops.processing_log", "ops.processing_subjects",
+)  # fmt: skip
 FOLDERS = ("disk/exchange", "reports", "sandbox")
 CLOCK = "2024-12-01 12:00:00+01"
 

@@ -187,7 +187,7 @@ def test_a_restored_backup_does_not_bring_back_what_was_forgotten_since(
     erase_person([jansen], decided_by="privacy officer", reason="verzoek")
     land(MAY.plus(-2), [Signal("s0", "Visser", house_number=3)])
     purge(Month(2024, 9))
-    register = instance.home / "forgotten.json"
+    register = instance.home / "rights" / "forgotten.json"
     assert surnames(instance) == {"Bakker"}
     copy = Instance(tmp_path / "home")
     said: list[str] = []
@@ -199,7 +199,7 @@ def test_a_restored_backup_does_not_bring_back_what_was_forgotten_since(
         load_environment(copy)
         assert month_fingerprint(MAY) == backup.months["2024-05"]
         assert kpis_of(copy) == kpis
-        assert (copy.home / "forgotten.json").read_text() == register.read_text()
+        assert (copy.home / "rights" / "forgotten.json").read_text() == register.read_text()
         with pytest.raises(MonthIsPurged):
             build_stage("matched", Month(2024, 3))
     finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import tempfile
 import zipfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -38,13 +39,14 @@ class Ran:
 
     exchange: Path
     marks: Marker
+    temporary: Path
     said: str = ""
     arguments: Arguments = field(default_factory=Arguments)
 
 
 @pytest.fixture(scope="module")
-def ran(warehouse: Path) -> Ran:
-    ran, said = Ran(warehouse, Marker()), io.StringIO()
+def ran(warehouse: Path, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    ran, said = Ran(warehouse, Marker(), tmp_path_factory.mktemp("temporary")), io.StringIO()
     handler = logging.StreamHandler(said)
     root = logging.getLogger()
     before = root.level
@@ -53,6 +55,7 @@ def ran(warehouse: Path) -> Ran:
     try:
         with ran.arguments, pytest.MonkeyPatch.context() as patch:
             patch.setenv("VS_RIS_BY", "files")
+            patch.setattr(tempfile, "tempdir", str(ran.temporary))
             _partners_deliver(ran.marks)
             run.run_step("ingest", MONTH)
             for task in run.STEPS["build"]:
@@ -232,6 +235,9 @@ def test_no_mark_stands_in_what_tools_leave_behind(ran: Ran) -> None:
     tools = in_files(settings.dbt_target_folder, *(folder for folder in settings.log_folders if folder.is_dir()))
     assert tools.characters > 100_000
     assert tools.kinds == {}
+    left_behind = [path.name for path in ran.temporary.iterdir()]
+    assert left_behind, "Great Expectations makes a folder for its pages"
+    assert in_files(ran.temporary).kinds == {}
     reports = in_files(settings.reports_folder)
     assert reports.characters > 5_000
     assert reports.kinds == {}

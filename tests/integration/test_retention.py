@@ -25,7 +25,7 @@ FILES = {
 #: what nobody took in: a known sender's, an upload that broke off, and of somebody without a contract
 LEFT = ("inbox/woonbedrijf/woonbedrijf_202401_03.csv", "inbox/vreemd/vreemd_202401.csv", "inbox/ris/export.csv.part")
 #: our own: written in January
-OWN = ("logs/scheduler.log", "airflow/logs/dag_id=x/attempt=1.log", "person_exports/person_202401_0123.json")
+OWN = ("logs/scheduler.log", "airflow/logs/dag_id=x/attempt=1.log", "rights/answers/person_202401_0123.json")
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def of(certificates: list[Certificate], kept: str, what: str) -> Certificate:
 
 def test_nothing_is_purged_before_its_term(exchange: Path) -> None:
     # an answer to a resident is kept for a month, so it is the first to go
-    assert {one.kept: one.deleted for one in purge_expired(Month(2024, 6)) if one.deleted} == {"person_exports": 1}
+    assert {one.kept: one.deleted for one in purge_expired(Month(2024, 6)) if one.deleted} == {"answers": 1}
     assert left_of(exchange, LEFT) == [*LEFT]
     assert left_of(Settings.from_environment().home, OWN) == [*OWN[:2]]
     assert all((exchange / path).exists() for month in FILES for path in FILES[month])
