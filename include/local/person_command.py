@@ -165,6 +165,6 @@ def _described() -> tuple[str, int, date, str]:
     return (
         typer.prompt("Postcode"),
         typer.prompt("House number", type=int),
-        typer.prompt("Birth date (YYYY-MM-DD)", type=datetime).date(),
+        typer.prompt("Birth date (YYYY-MM-DD)", type=date.fromisoformat),
         typer.prompt("Surname"),
     )
