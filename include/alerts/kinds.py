@@ -50,7 +50,7 @@ _KINDS = (
     Kind(
         "approval", "question nobody has answered",
         "look at the counts and answer: Airflow, Required actions ({subject} of {month}); no answer is a no",
-        f"{RUNBOOKS}/deliver-call-lists.md#approve-or-reject", lambda settings: settings.approval_alert,
+        f"{RUNBOOKS}/tell-somebody.md#a-question-nobody-answered", lambda settings: settings.approval_alert,
     ),
     Kind(
         "restatement", "closed month RIS says something new about",

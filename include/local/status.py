@@ -16,6 +16,7 @@ from include.local.sandbox import NAME as SANDBOX
 from include.local.sandbox import LocalSandbox
 from include.local.superset import NAME as SUPERSET
 from include.local.superset import LocalSuperset
+from include.settings import SettingMissing
 from include.warehouse.alerts import Alert, open_alerts
 from include.warehouse.waiting import Waiting, what_waits
 
@@ -119,7 +120,10 @@ def alert_lines(instance: Instance) -> list[str]:
     alerts = alerts_of(instance)
     if not alerts:
         return []
-    names = " and ".join(channel.name for channel in channels()) or "nobody: no channel is set"
+    try:
+        names = " and ".join(channel.name for channel in channels()) or "nobody: no channel is set"
+    except SettingMissing as unusable:
+        names = f"nobody: {unusable}"
     shown = [f"! {alert.message.splitlines()[0]}" for alert in alerts]
     return [*shown, f"In full: vs alerts list. Told by {names} (docs/runbooks/tell-somebody.md)."]
 

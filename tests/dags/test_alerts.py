@@ -115,7 +115,7 @@ def test_a_question_nobody_answers_is_told_after_its_hours_and_settled_by_the_an
     (posted,) = webhook.messages
     (alert,) = posted["alerts"]
     assert (alert["kind"], alert["signal_month"], alert["subject"]) == ("approval", "2024-06", "call_list")
-    for said in ("question nobody has answered", "approver", "Required actions", "docs/runbooks/deliver-call-lists.md"):
+    for said in ("question nobody has answered", "approver", "Required actions", "#a-question-nobody-answered"):
         assert said in posted["text"]
     (mailed,) = mail.messages
     assert mailed["Subject"].startswith("[vroegsignalering Zoetermeer] 2024-06: question nobody has answered")
