@@ -9,21 +9,41 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import sql
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
 
+from include.ingest.opening import OpenedFile, Utf8
 from include.ingest.reading import JudgedDelivery
 from include.months import Month
 
 if TYPE_CHECKING:
     import polars as pl
 
-RAW_ROWS_A_BLOCK = 4_000
+RAW_ROWS_A_BLOCK = 4000
 COPY_PIECE_BYTES = 1024 * 1024
 # Between the values and the rows of a raw block. Where a file holds them itself stands U+FFFD; archive/ has its bytes.
 _AFTER_VALUE, _AFTER_ROW = "\x1f", "\x1e"
+# an id shows twenty hexadecimal digits of its hash
+_DIGEST_BYTES = 10
+
+
+class _Utf8Dumper(Dumper):
+    """Text that is UTF-8 already goes to the server as it is."""
+
+    format = Format.BINARY
+    oid = psycopg.adapters.types["text"].oid
+
+    def dump(self, obj: Utf8) -> bytes:
+        return obj
+
+
+psycopg.adapters.register_dumper(Utf8, _Utf8Dumper)
 
 
 class BooksDoNotBalance(RuntimeError):
@@ -38,17 +58,22 @@ def write_signals(connection: psycopg.Connection, judged: JudgedDelivery, delive
     if not len(judged.good):
         return 0
     reference = pl.concat_str(pl.lit(contract.partner), "partner_reference", pl.lit(str(month)), separator="|")
-    signal_ids = keyed_ids(connection, "signal", judged.good.select(reference).to_series())
     frame = judged.good.with_columns(
-        pl.lit(delivery_id).alias("delivery_id"),
-        pl.lit(contract.version).alias("contract_version"),
-        signal_ids.alias("signal_id"),
-        pl.lit(contract.partner).alias("partner"),
-        pl.lit(contract.sector).alias("sector"),
-        pl.lit(str(month)).alias("signal_month"),
+        keyed_ids(connection, "signal", judged.good.select(reference).to_series()).alias("signal_id"),
         _array("flags"),
     )
-    return copy_frame(connection, "landing.signals", frame)
+    return copy_frame(
+        connection,
+        "landing.signals",
+        frame,
+        {
+            "delivery_id": delivery_id,
+            "contract_version": contract.version,
+            "partner": contract.partner,
+            "sector": contract.sector,
+            "signal_month": str(month),
+        },
+    )
 
 
 def read_held_row(connection: psycopg.Connection, delivery_id: str, line_number: int) -> dict[str, str | None]:
@@ -64,55 +89,76 @@ def write_enrichment_results(
     connection: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month
 ) -> int:
     """The provider's answers; returns how many."""
-    import polars as pl
-
-    frame = judged.good.drop("flags").with_columns(
-        pl.lit(delivery_id).alias("delivery_id"), pl.lit(str(month)).alias("signal_month")
+    return copy_frame(
+        connection,
+        "landing.enrichment_results",
+        judged.good.drop("flags"),
+        {"delivery_id": delivery_id, "signal_month": str(month)},
     )
-    return copy_frame(connection, "landing.enrichment_results", frame)
 
 
 def keyed_ids(connection: psycopg.Connection, kind: str, values: pl.Series) -> pl.Series:
     """`ops.keyed_id(kind, value)` of every value, asked once."""
     import polars as pl
 
-    quoted = pl.concat_str(pl.lit('"'), _escaped(pl.col("value"), {"\\": "\\\\", '"': '\\"'}), pl.lit('"'))
-    array = values.to_frame("value").select(quoted.str.join(",")).item()
-    row = connection.execute(
-        "select array_to_string(ops.keyed_ids(%s, %s::text[]), ',')", (kind, f"{{{array}}}")
-    ).fetchone()
+    items = values.str.join(_AFTER_VALUE).item()
+    if items.count(_AFTER_VALUE) != len(values) - 1:
+        asked = (
+            "select ops.keyed_id(%s, item) from unnest(%s::text[]) with ordinality as of (item, place) order by place"
+        )
+        return pl.Series([one for (one,) in connection.execute(asked, (kind, values.to_list()))], dtype=pl.String)
+    row = connection.execute("select ops.keyed_digests(%s, %s)", (kind, items), binary=True).fetchone()
     assert row is not None
-    return pl.Series([row[0]]).str.split(",").explode()
+    digests = pl.Series([row[0].hex(",", _DIGEST_BYTES)]).str.split(",").explode()
+    return digests.to_frame("digest").select(pl.concat_str(pl.lit(f"{kind}_"), "digest")).to_series()
 
 
 def write_raw_rows(connection: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month) -> int:
-    """Every row of the file as delivered, whatever became of it."""
-    import polars as pl
-
+    """Every row of the file as delivered, whatever became of it; the file's own text where it can be."""
     opened = judged.opened
     if opened.is_empty:
         return 0
-    marks = {_AFTER_VALUE: "\ufffd", _AFTER_ROW: "\ufffd"}
-    cells = opened.cells.with_columns(_escaped(pl.col(name), marks) for name in _with_any(opened.cells, "[\x1e\x1f]"))
-    lines = cells.insert_column(0, pl.Series("line", opened.line_numbers))
-    labels = raw_labels(judged)
+    labels, text = raw_labels(judged), opened.verbatim
+    blocks: list[tuple[int, int, Utf8, str, str, bool]] = []
+    if text is not None:
+        for start in range(0, len(opened), RAW_ROWS_A_BLOCK):
+            lines = opened.line_numbers[start : start + RAW_ROWS_A_BLOCK]
+            rows = text.rows(start, len(lines))
+            blocks.append((int(lines[0]), int(lines[-1]), rows, text.row_end, text.value_end, False))
+    else:
+        for block in _numbered(opened).iter_slices(RAW_ROWS_A_BLOCK):
+            rows = Utf8(_raw_text(block))
+            blocks.append((block["line"][0], block["line"][-1], rows, _AFTER_ROW, _AFTER_VALUE, True))
     with connection.cursor() as cursor:
         cursor.executemany(
-            "insert into landing.raw_blocks (delivery_id, first_line, last_line, signal_month, labels, lines) "
-            "values (%s, %s, %s, %s, %s, %s)",
-            [
-                (delivery_id, block["line"][0], block["line"][-1], str(month), labels, _raw_text(block))
-                for block in lines.iter_slices(RAW_ROWS_A_BLOCK)
-            ],
+            "insert into landing.raw_blocks (delivery_id, signal_month, labels,"
+            " first_line, last_line, lines, row_end, value_end, has_line_numbers)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [(delivery_id, str(month), labels, *block) for block in blocks],
         )
-    return len(lines)
+    return len(opened)
 
 
-def _raw_text(block: pl.DataFrame) -> str:
-    text = block.write_csv(
-        include_header=False, separator=_AFTER_VALUE, line_terminator=_AFTER_ROW, quote_style="never", null_value=""
+def _numbered(opened: OpenedFile) -> pl.DataFrame:
+    """The rows with their line numbers before them, and none of the signs that go between them in any value."""
+    import polars as pl
+
+    marks = {_AFTER_VALUE: "\ufffd", _AFTER_ROW: "\ufffd"}
+    cells = opened.cells.with_columns(_escaped(pl.col(name), marks) for name in _with_any(opened.cells, "[\x1e\x1f]"))
+    return cells.insert_column(0, pl.Series("line", opened.line_numbers))
+
+
+def _raw_text(block: pl.DataFrame) -> bytes:
+    text = io.BytesIO()
+    block.write_csv(
+        text,
+        include_header=False,
+        separator=_AFTER_VALUE,
+        line_terminator=_AFTER_ROW,
+        quote_style="never",
+        null_value="",
     )
-    return text.removesuffix(_AFTER_ROW)
+    return text.getvalue().removesuffix(_AFTER_ROW.encode())
 
 
 def write_quarantined_rows(
@@ -141,12 +187,18 @@ def write_quarantined_rows(
     frame = held.with_columns(
         _array("reasons"),
         pl.Series("raw", raw, dtype=pl.String),
-        pl.lit(delivery_id).alias("delivery_id"),
-        pl.lit(sender).alias("partner"),
-        pl.lit(str(month)).alias("signal_month"),
-        pl.lit(judged.contract.version).alias("contract_version"),
     )
-    return copy_frame(connection, "landing.quarantined_rows", frame)
+    return copy_frame(
+        connection,
+        "landing.quarantined_rows",
+        frame,
+        {
+            "delivery_id": delivery_id,
+            "partner": sender,
+            "signal_month": str(month),
+            "contract_version": judged.contract.version,
+        },
+    )
 
 
 def raw_labels(judged: JudgedDelivery) -> list[str]:
@@ -157,40 +209,52 @@ def raw_labels(judged: JudgedDelivery) -> list[str]:
     return labels
 
 
-def copy_frame(connection: psycopg.Connection, table: str, frame: pl.DataFrame) -> int:
-    """COPY the columns of a frame into the columns of that name (null is null); returns how many rows the server took.
+def copy_frame(
+    connection: psycopg.Connection, table: str, frame: pl.DataFrame, same: Mapping[str, str] | None = None
+) -> int:
+    """COPY the columns of a frame into the columns of that name (null is null), and what is the `same` in every row.
 
-    A column without any value is left out: the table's default says the same and costs nothing.
+    A column without any value is left out: the table's default says the same and costs nothing. Returns how many rows
+    the server took.
     """
+    same = same or {}
     frame = frame.select(name for name in frame.columns if frame[name].null_count() < len(frame))
     if not len(frame):
         return 0
     # an empty text is a null here: readers never answer one
     statement = sql.SQL("copy {} ({}) from stdin (null '')").format(
-        sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, frame.columns))
+        sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, [*frame.columns, *same]))
     )
     with connection.cursor() as cursor:
-        with cursor.copy(statement) as copy, _copy_text(frame).getbuffer() as content:
+        with cursor.copy(statement) as copy, _copy_text(frame, list(same.values())).getbuffer() as content:
             for start in range(0, len(content), COPY_PIECE_BYTES):
                 copy.write(content[start : start + COPY_PIECE_BYTES])
         return cursor.rowcount
 
 
-def _copy_text(frame: pl.DataFrame) -> io.BytesIO:
-    """The frame as COPY reads text. Signs of its own hardly ever stand in values, so they are looked for afterwards."""
+_COPY_SIGNS = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+
+
+def _copy_text(frame: pl.DataFrame, same: Sequence[str]) -> io.BytesIO:
+    """The frame as COPY reads text, each row followed by the values of `same`.
+
+    Signs of COPY's own hardly ever stand in values, so they are looked for afterwards.
+    """
     import polars as pl
 
-    text = _written(frame)
+    # written as one value a row: the separators between them are in it
+    tail = "\t".join(re.sub(r"[\\\t\n\r]", lambda sign: _COPY_SIGNS[sign[0]], value) for value in same)
+    behind = [pl.lit(tail).alias("\t")] if same else []
+    text = _written(frame.with_columns(behind))
     content = text.getvalue()
     if (
-        b"\\" in content
+        content.count(b"\\") != len(frame) * tail.count("\\")
         or b"\r" in content
         or content.count(b"\n") != len(frame)
-        or content.count(b"\t") != (len(frame) * (frame.width - 1))
+        or content.count(b"\t") != len(frame) * (frame.width + len(same) - 1)
     ):
-        signs = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
         texts = [name for name, kind in frame.schema.items() if kind == pl.String]
-        text = _written(frame.with_columns(_escaped(pl.col(name), signs) for name in texts))
+        text = _written(frame.with_columns(_escaped(pl.col(name), _COPY_SIGNS) for name in texts).with_columns(behind))
     return text
 
 

@@ -57,6 +57,7 @@ _CONTINUATIONS = "".join(
 _MOJIBAKE = re.compile(f"[ÃÂ][{re.escape(_CONTINUATIONS)}]|[ÄÅ][\u0080-\u00bf]|â€[{re.escape(_CONTINUATIONS)}]")
 _MOJIBAKE_BEGINS = "ÃÂÄÅâ"
 _CELL_ADDRESS = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]{1,3})(\d{1,7})["']""")
+_LINE_END = ord("\n")
 # What str.strip() takes away: a row of nothing else is no row.
 _BLANKS = "".join(character for character in map(chr, range(0x3001)) if character.isspace())
 
@@ -70,12 +71,33 @@ class FileRefused(Exception):
         self.detail = detail
 
 
+class Utf8(bytes):
+    """Text, as the bytes it has in UTF-8."""
+
+
+@dataclass(frozen=True)
+class Verbatim:
+    """Rows as they stand in the file, when each of its lines is one; `begins` says where in the text each begins."""
+
+    text: bytes
+    begins: np.ndarray
+    row_end: str
+    value_end: str
+
+    def rows(self, first: int, count: int) -> Utf8:
+        """So many rows (or all that are left) from the first, without the end of the last."""
+        last = first + count
+        end = self.begins[last] - len(self.row_end) if last < len(self.begins) else len(self.text)
+        return Utf8(self.text[self.begins[first] : end])
+
+
 @dataclass(frozen=True)
 class OpenedFile:
     """The header and rows of a file (or of one part of it), as text.
 
     `cells` has one column of text for every label of the header, named by its place ("0", "1", …); an empty cell is
-    null. `misshapen` says which rows were wider or narrower than the header.
+    null. `misshapen` says which rows were wider or narrower than the header. `verbatim` is None where a row is not
+    simply a line.
     """
 
     header: tuple[str, ...]
@@ -83,6 +105,7 @@ class OpenedFile:
     line_numbers: np.ndarray
     misshapen: np.ndarray
     number_cells: dict[int, np.ndarray] = field(default_factory=dict)
+    verbatim: Verbatim | None = None
 
     def __len__(self) -> int:
         return len(self.line_numbers)
@@ -339,6 +362,8 @@ def _split_rows(
     """The rows of a piece without quotation marks: a line is a row. None when the csv module must judge its length."""
     import polars as pl
 
+    if straight := _straight_rows(shape, header, piece.encode(), lines_before):
+        return straight, len(straight)
     if "\r" in piece:
         piece = piece.replace("\r\n", "\n").replace("\r", "\n")
     piece = piece.removesuffix("\n")
@@ -349,15 +374,13 @@ def _split_rows(
     numbers = np.arange(lines_before + 1, lines_before + count + 1)
     is_row = (lines.str.strip_chars(shape.delimiter + _BLANKS) != "").to_numpy()
     fits = (lines.str.count_matches(shape.delimiter, literal=True) == width - 1).to_numpy()
-    if fits.all() and is_row.all():
-        return OpenedFile(header, _split(piece, shape, width), numbers, np.zeros(count, dtype=bool)), count
     odd = is_row & ~fits
     places = np.flatnonzero(odd)
     fitted = [_fitted(line.split(shape.delimiter), width, shape.delimiter) for line in lines.gather(places).to_list()]
     # what does not fit stands aside while the others are split, and comes back in its place
     straight = lines.filter(pl.Series(is_row & fits))
     cells = pl.concat([
-        _split("\n".join(straight.to_list()), shape, width) if len(straight) else _frame([], width),
+        _split("\n".join(straight.to_list()).encode(), shape, width) if len(straight) else _frame([], width),
         _frame([row for row, _ in fitted], width),
     ])  # fmt: skip
     order = np.empty(count, dtype=np.int64)
@@ -368,12 +391,45 @@ def _split_rows(
     return OpenedFile(header, cells[order[is_row]], numbers[is_row], misshapen[is_row]), count
 
 
-def _split(text: str, shape: FileFormat, width: int) -> pl.DataFrame:
+def _straight_rows(shape: FileFormat, header: tuple[str, ...], text: bytes, lines_before: int) -> OpenedFile | None:
+    """The rows of a piece in which every line is a row as wide as the header; None when one is not."""
+    row_end = b"\r\n" if b"\r" in text else b"\n"
+    text = text.removesuffix(row_end)
+    returns, line_feeds = text.count(b"\r"), text.count(b"\n")
+    if not shape.delimiter.isascii() or text.count(row_end) != line_feeds or returns not in (0, line_feeds):
+        return None
+    width = len(header)
+    # where a value ends: every so many of them must be the end of a line, and no other may
+    signs = np.frombuffer(text, dtype=np.uint8)
+    ends = np.flatnonzero((signs == ord(shape.delimiter)) | (signs == _LINE_END))
+    line_ends = ends[width - 1 :: width]
+    count = len(line_ends) + 1
+    if len(ends) != count * width - 1 or not (signs[line_ends] == _LINE_END).all():
+        return None
+    if line_feeds != count - 1 or np.diff(line_ends, prepend=-1, append=len(text)).max() > LONGEST_CELL:
+        return None
+    cells = _split(text, shape, width)
+    if _has_blank_row(cells):
+        return None
+    numbers = np.arange(lines_before + 1, lines_before + count + 1)
+    as_it_stands = Verbatim(text, np.append(0, line_ends + 1), row_end.decode(), shape.delimiter)
+    return OpenedFile(header, cells, numbers, np.zeros(count, dtype=bool), verbatim=as_it_stands)
+
+
+def _has_blank_row(cells: pl.DataFrame) -> bool:
+    """True when somewhere no column has anything but blanks; rows whose first value is filled are not looked at."""
+    import polars as pl
+
+    begins_blank = cells.filter(pl.col("0").str.strip_chars(_BLANKS).fill_null("") == "")
+    return begins_blank.filter(pl.all_horizontal(pl.all().str.strip_chars(_BLANKS).fill_null("") == "")).height > 0
+
+
+def _split(text: bytes, shape: FileFormat, width: int) -> pl.DataFrame:
     """Lines that all have `width` values, as columns of text; an empty value is null."""
     import polars as pl
 
     return pl.read_csv(
-        text.encode(),
+        text,
         separator=shape.delimiter,
         has_header=False,
         quote_char=None,
