@@ -8,11 +8,11 @@ too). A row is keyed by its delivery and line, so writing a delivery twice can o
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import psycopg
 from psycopg import sql
 from psycopg.adapt import Dumper
@@ -171,22 +171,19 @@ def write_quarantined_rows(
     if not len(held):
         return 0
     hidden = {column.label.casefold() for column in judged.contract.columns if column.classification == "restricted"}
-    labels = raw_labels(judged)
-    is_hidden = [label.casefold() in hidden for label in labels]
     places = judged.opened.line_numbers.searchsorted(held["line_number"].to_numpy())
-    raw = [
-        json.dumps(
-            {
-                label: None if hide else value
-                for label, value, hide in zip(labels, row, is_hidden, strict=True)
-            },
-            ensure_ascii=False,
-        )
-        for row in judged.opened.cells[places].fill_null("").iter_rows()
-    ]  # fmt: skip
+    cells = judged.opened.cells[places]
+    raw = cells.select(
+        pl.struct(
+            pl.lit(None, dtype=pl.String).alias(label)
+            if label.casefold() in hidden
+            else pl.col(place).fill_null("").alias(label)
+            for place, label in zip(cells.columns, raw_labels(judged), strict=True)
+        ).struct.json_encode()
+    ).to_series()
     frame = held.with_columns(
         _array("reasons"),
-        pl.Series("raw", raw, dtype=pl.String),
+        raw.alias("raw"),
     )
     return copy_frame(
         connection,
@@ -246,13 +243,14 @@ def _copy_text(frame: pl.DataFrame, same: Sequence[str]) -> io.BytesIO:
     tail = "\t".join(re.sub(r"[\\\t\n\r]", lambda sign: _COPY_SIGNS[sign[0]], value) for value in same)
     behind = [pl.lit(tail).alias("\t")] if same else []
     text = _written(frame.with_columns(behind))
-    content = text.getvalue()
-    if (
-        content.count(b"\\") != len(frame) * tail.count("\\")
-        or b"\r" in content
-        or content.count(b"\n") != len(frame)
-        or content.count(b"\t") != len(frame) * (frame.width + len(same) - 1)
-    ):
+    content = np.frombuffer(text.getbuffer(), dtype=np.uint8)
+    expected = {
+        "\\": len(frame) * tail.count("\\"),
+        "\t": len(frame) * (frame.width + len(same) - 1),
+        "\n": len(frame),
+        "\r": 0,
+    }
+    if any(np.count_nonzero(content == ord(sign)) != times for sign, times in expected.items()):
         texts = [name for name, kind in frame.schema.items() if kind == pl.String]
         text = _written(frame.with_columns(_escaped(pl.col(name), _COPY_SIGNS) for name in texts).with_columns(behind))
     return text

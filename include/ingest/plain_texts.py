@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 LONGEST_PLAIN = 250
 
 _TEXT = r"^[!-~]+(?: [!-~]+)*$"
+# E+ may be a number that a spreadsheet shortened: the reader looks at whatever has a plus
+_TEXT_WITHOUT_PLUS = r"^[!-*,-~]+(?: [!-*,-~]+)*$"
 _DATES = {
     "dd-mm-jjjj": (r"^[0-9]{2}-[0-9]{2}-[0-9]{4}$", "%d-%m-%Y"),
     "dd/mm/jjjj": (r"^[0-9]{2}/[0-9]{2}/[0-9]{4}$", "%d/%m/%Y"),
@@ -37,8 +39,11 @@ _AMOUNTS = {
     "nl": r"^(?:€ ?)?(?:[0-9]{1,3}(?:\.[0-9]{3}){1,2}|[0-9]{1,9})(?:,[0-9]{1,2})?$",
     "point": r"^[0-9]{1,9}(?:\.[0-9]{1,2})?$",
 }
+# SA, SD and SS are never used
+_POSTCODE = r"^[1-9][0-9]{3} ?(?:[A-RT-Za-rt-z][A-Za-z]|[Ss][BCE-RT-Zbce-rt-z])$"
 # 079-3161234, 06 22 33 44 55, 0031…, +31 (0)6 …: whatever stands between them, the digits are one Dutch number
 _PHONE = r"^(?:0|0031|\+31 ?(?:\(0\) ?)?)[1-9][- 0-9]+$"
+_BETWEEN_DIGITS = " -+()"
 _PHONE_DIGITS = rf"^(?:0|31|310|0031)[1-9][0-9]{{{phones.NATIONAL_DIGITS - 1}}}$"
 
 
@@ -68,9 +73,7 @@ def begun_at(place: str) -> str:
 
 
 def _text(_: Column, text: pl.Expr, __: pl.Expr) -> PlainReading:
-    # E+ may be a number that a spreadsheet shortened: the reader looks at it
-    is_plain = text.str.contains(_TEXT) & (text.str.len_bytes() <= LONGEST_PLAIN) & ~text.str.contains("(?i)e[+]")
-    return PlainReading(is_plain, (text,))
+    return PlainReading(text.str.contains(_TEXT_WITHOUT_PLUS) & (text.str.len_bytes() <= LONGEST_PLAIN), (text,))
 
 
 def _surname(_: Column, text: pl.Expr, __: pl.Expr) -> PlainReading:
@@ -113,8 +116,7 @@ def _amount(column: Column, text: pl.Expr, _: pl.Expr) -> PlainReading | None:
 
 
 def _postcode(_: Column, text: pl.Expr, __: pl.Expr) -> PlainReading:
-    is_plain = text.str.contains(r"^[1-9][0-9]{3} ?[A-Za-z]{2}$") & ~text.str.contains(r"(?i)s[ads]$")
-    return PlainReading(is_plain, (text.str.replace(" ", "", literal=True).str.to_uppercase(),))
+    return PlainReading(text.str.contains(_POSTCODE), (text.str.replace(" ", "", literal=True).str.to_uppercase(),))
 
 
 def _house_number(_: Column, text: pl.Expr, __: pl.Expr) -> PlainReading:
@@ -138,13 +140,11 @@ def _phone_number(_: Column, text: pl.Expr, begun: pl.Expr) -> PlainReading:
     import polars as pl
 
     # nine digits at the end are the national number when nothing but a country code or a zero stands before them
-    digits = text.str.replace_all(r"[^0-9]", "")
+    digits = text.str.replace_many(list(_BETWEEN_DIGITS), [""])
     is_shaped = text.str.contains(_PHONE) & digits.str.contains(_PHONE_DIGITS)
     national = pl.when(is_shaped).then(digits.str.tail(phones.NATIONAL_DIGITS))
-    is_plain = (
-        begun.str.contains(f"^(?:{phones.callable_numbers()})$")
-        & ~begun.str.contains(f"^(?:{phones.NEVER_CALLED})")
-        & ~begun.str.contains(f"^(?:{phones.PLACEHOLDERS})$")
+    is_plain = begun.str.contains(f"^(?:{phones.callable_numbers()})$") & ~begun.str.contains(
+        f"^(?:(?:{phones.NEVER_CALLED})|(?:{phones.PLACEHOLDERS})$)"
     )
     return PlainReading(is_plain, ("+31" + begun,), national)
 

@@ -215,16 +215,13 @@ def _complete(
         columns[f"{number}"] = pl.Series(stored, dtype=column_type(kind), strict=True)
         columns[f"{number}!"] = pl.Series([value is INVALID for value in one], dtype=pl.Boolean)
     spread = texts.join(pl.DataFrame(columns), on="text", how="left", maintain_order="left")
-    # each row takes its answer from the plain ones, or from the others behind them
-    place = np.arange(count)
-    place[left] = count + np.arange(len(left))
     found = []
     for number, (field, plain_values) in enumerate(zip(fields, begun, strict=True)):
         invalid = np.zeros(count, dtype=bool)
         invalid[left] = spread[f"{number}!"].to_numpy()
         values = plain_values.values
         if spread[f"{number}"].null_count() < len(left):
-            values = values.rename("").append(spread[f"{number}"].rename(""))[place]
+            values = values.scatter(left, spread[f"{number}"])
         found.append((field, FieldValues(plain_values.kind, values, invalid)))
     return found
 

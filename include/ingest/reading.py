@@ -302,25 +302,35 @@ def _fill(landing: Sequence[Column], found: Mapping[str, Sequence[FieldValues]],
         if field != PHONE_UNUSABLE
     })  # fmt: skip
     phones = _chosen_phones(len(found[PHONE_FIRST])) if PHONE_FIRST in found else {}
-    filled, too_long, kinds = {}, {}, {}
+    filled, kinds = {}, {}
     for field in landing:
         columns = found.get(field.name, ())
         kinds[field.name] = columns[0].kind if columns else _FIELD_KINDS.get(field.logical_type, TEXT)
         values = phones.get(field.name, _combined(field, len(columns), kinds[field.name]))
         filled[field.name] = values.alias(field.name)
-        if field.max_length is not None:
-            too_long[field.name] = (values.str.len_chars() > field.max_length).fill_null(False).alias(field.name)
     if not given.width:
         given = pl.DataFrame({"": np.arange(count)})
     values = given.select(filled.values())
-    is_too_long = given.select(too_long.values())
+    too_long = _too_long(values, {field.name: field.max_length for field in landing if field.max_length is not None})
     fields = {}
     for name, kind in kinds.items():
         invalid = reduce(np.logical_or, (one.invalid for one in found.get(name, ())), np.zeros(count, dtype=bool))
         if name in too_long:
-            invalid = invalid | is_too_long[name].to_numpy()
+            invalid = invalid | too_long[name]
         fields[name] = FieldValues(kind, values[name], invalid)
     return fields
+
+
+def _too_long(values: pl.DataFrame, limits: Mapping[str, int]) -> dict[str, np.ndarray]:
+    """Where a text has more characters than it may; no text has more of them than bytes, so few columns are counted."""
+    import polars as pl
+
+    longest = values.select(pl.col(name).str.len_bytes().max() for name in limits).row(0) if limits else ()
+    return {
+        name: (values[name].str.len_chars() > limit).fill_null(False).to_numpy()
+        for (name, limit), most in zip(limits.items(), longest, strict=True)
+        if most is not None and most > limit
+    }
 
 
 def _combined(field: Column, columns: int, kind: Kind) -> pl.Expr:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -20,13 +21,34 @@ if TYPE_CHECKING:
 _SEPARATOR = "\x1f"
 
 
+@dataclass(frozen=True)
+class _Fingerprints:
+    """128 bits of each row: two halves."""
+
+    high: np.ndarray
+    low: np.ndarray
+
+    def at(self, places: np.ndarray) -> _Fingerprints:
+        return _Fingerprints(self.high[places], self.low[places])
+
+    def together(self, other: _Fingerprints) -> _Fingerprints:
+        return _Fingerprints(np.concatenate([self.high, other.high]), np.concatenate([self.low, other.low]))
+
+    def in_order(self) -> _Fingerprints:
+        """By the first half; the same ones side by side."""
+        return self.at(np.argsort(self.high, kind="stable"))
+
+    def __len__(self) -> int:
+        return len(self.high)
+
+
 class ReferencesSeen:
     """The references of the good rows of one file, as far as it was read."""
 
     def __init__(self) -> None:
         self._keys = [secrets.randbits(64), secrets.randbits(64)]
         # sorted runs, each at least twice as long as the next: few to search, cheap to add to
-        self._runs: list[np.ndarray] = []
+        self._runs: list[_Fingerprints] = []
 
     def come_again(self, key: Sequence[pl.Series], is_good: np.ndarray) -> np.ndarray:
         """Which rows come after a good row with their key; from then on the good ones are seen."""
@@ -34,14 +56,16 @@ class ReferencesSeen:
 
         reference = self._joined(key)
         has_key = reduce(np.logical_or, (part.is_not_null().to_numpy() for part in key))
-        rows = pl.DataFrame({
-            "reference": reference, "row": np.arange(len(reference)), "counts": is_good & has_key
-        })  # fmt: skip
-        first_good = pl.when("counts").then("row").min().over("reference")
-        after = rows.select((pl.col("row") > first_good).fill_null(False)).to_series().to_numpy()
         fingerprints = self._fingerprints(reference)
-        again = (after | self._are_seen(fingerprints)) & has_key
-        self._add(fingerprints[is_good & has_key & ~again])
+        again = self._are_seen(fingerprints)
+        if _any_twice(fingerprints.high):
+            rows = pl.DataFrame({
+                "reference": reference, "row": np.arange(len(reference)), "counts": is_good & has_key
+            })  # fmt: skip
+            first_good = pl.when("counts").then("row").min().over("reference")
+            again |= rows.select((pl.col("row") > first_good).fill_null(False)).to_series().to_numpy()
+        again &= has_key
+        self._add(fingerprints.at(is_good & has_key & ~again))
         return again
 
     def _joined(self, key: Sequence[pl.Series]) -> pl.Series:
@@ -50,30 +74,31 @@ class ReferencesSeen:
         texts = [part.cast(pl.String).fill_null("") for part in key]
         return texts[0] if len(texts) == 1 else pl.select(pl.concat_str(texts, separator=_SEPARATOR)).to_series()
 
-    def _fingerprints(self, reference: pl.Series) -> np.ndarray:
-        """128 bits a row, sortable."""
-        pairs = np.empty(len(reference), dtype=[("high", np.uint64), ("low", np.uint64)])
-        for name, seed in zip(("high", "low"), self._keys, strict=True):
-            pairs[name] = reference.hash(seed).to_numpy()
-        return pairs
+    def _fingerprints(self, reference: pl.Series) -> _Fingerprints:
+        return _Fingerprints(*(reference.hash(seed).to_numpy() for seed in self._keys))
 
-    def _are_seen(self, fingerprints: np.ndarray) -> np.ndarray:
-        found = np.zeros(len(fingerprints), dtype=bool)
+    def _are_seen(self, rows: _Fingerprints) -> np.ndarray:
+        found = np.zeros(len(rows), dtype=bool)
         for run in self._runs:
             # the first half finds the place, the second proves it; two equal first halves in a run stand side by side
-            place = np.searchsorted(run["high"], fingerprints["high"])
-            for step in range(_most_equal(run["high"])):
+            place = np.searchsorted(run.high, rows.high)
+            for step in range(_most_equal(run.high)):
                 at = np.minimum(place + step, len(run) - 1)
-                found |= run[at] == fingerprints
+                found |= (run.high[at] == rows.high) & (run.low[at] == rows.low)
         return found
 
-    def _add(self, fingerprints: np.ndarray) -> None:
-        run = fingerprints[np.argsort(fingerprints["high"], kind="stable")]
+    def _add(self, rows: _Fingerprints) -> None:
+        run = rows.in_order()
         while self._runs and len(self._runs[-1]) < 2 * len(run):
-            run = np.concatenate([self._runs.pop(), run])
-            run = run[np.argsort(run["high"], kind="stable")]
+            run = self._runs.pop().together(run).in_order()
         if len(run):
             self._runs.append(run)
+
+
+def _any_twice(values: np.ndarray) -> bool:
+    """True when two are equal."""
+    in_order = np.sort(values)
+    return bool((in_order[1:] == in_order[:-1]).any())
 
 
 def _most_equal(values: np.ndarray) -> int:
