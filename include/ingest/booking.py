@@ -6,8 +6,8 @@ archive follow it. So there is no moment at which a killed process leaves half a
   after the commit    everything is there, the file is still in the inbox, the next run recognises it and finishes.
 A file whose very bytes are known is recorded (`ops.repeated_deliveries`) and changes nothing; a file that was refused
 is judged again when it comes again, because its contract or its name may have been repaired.
-A file is judged part by part, and a part is written while the next one is judged; whether too many rows are bad shows
-at the end, and takes everything back.
+A file is judged part by part, and a part is written while the next ones are made ready and judged; whether too many
+rows are bad shows at the end, and takes everything back.
 Reason: "was this delivery loaded?" must have one answer at any time, for anybody who looks.
 """
 
@@ -17,6 +17,7 @@ import hashlib
 import itertools
 import json
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -44,9 +45,11 @@ logger = logging.getLogger(__name__)
 
 FILE_NAME = "file_name"
 LATE = "late"
+# so many parts wait to be written while the next is judged
+PARTS_IN_HAND = 2
 LOADED, REJECTED, UNCHANGED = "loaded", "rejected", "unchanged"
 
-WriteRows = Callable[[psycopg.Connection, JudgedDelivery, str, Month], int]
+MakeReady = Callable[[psycopg.Connection, JudgedDelivery, str, Month], landing.Ready]
 Review = Callable[[JudgedDelivery, Month], JudgedDelivery]
 
 
@@ -120,18 +123,18 @@ class _Delivered:
 def take_in(
     exchange: Exchange,
     arrival: Arrival,
-    write_rows: WriteRows,
+    make_ready: MakeReady,
     review: Review | None = None,
 ) -> DeliverySummary:
     """Book one file; safe to run again at any point. A bad file is a result, not an error.
 
-    `write_rows` and `review` get the delivery part by part.
+    `make_ready` (of the good rows) and `review` get the delivery part by part.
     """
     with _one_at_a_time(arrival.path):
         if not exchange.exists(arrival.path):
             return _booked_before(arrival)
         with _delivered(exchange, arrival, review) as delivered:
-            summary, findings = _book(exchange, arrival, delivered, write_rows)
+            summary, findings = _book(exchange, arrival, delivered, make_ready)
         exchange.write(summary.receipt, receipt(_for_sender(summary, delivered.sha256), findings))
         exchange.move(arrival.path, summary.archived_as)
         logger.info(
@@ -216,7 +219,7 @@ def _name_refused(arrival: Arrival) -> Rejection:
 
 
 def _book(
-    exchange: Exchange, arrival: Arrival, delivered: _Delivered, write_rows: WriteRows
+    exchange: Exchange, arrival: Arrival, delivered: _Delivered, make_ready: MakeReady
 ) -> tuple[DeliverySummary, Findings | None]:
     """The delivery in the books, and what was found in it (None when its rows were not looked at, or before)."""
     delivery_id = delivered.delivery_id
@@ -232,7 +235,7 @@ def _book(
                 # taken in by a run that did not live to archive it
                 return known, _found(delivered)
             return _book_repeated(connection, arrival, known, archived_as), None
-        rejection, findings = _load(connection, arrival, delivered, write_rows)
+        rejection, findings = _load(connection, arrival, delivered, make_ready)
         if known and rejection and known.reason_code == rejection.code and exchange.exists(known.archived_as):
             repeated = _book_repeated(connection, arrival, known, archived_as)
             return repeated, findings if delivered.is_opened else None
@@ -250,7 +253,7 @@ def _found(delivered: _Delivered) -> Findings:
 
 
 def _load(
-    connection: psycopg.Connection, arrival: Arrival, delivered: _Delivered, write_rows: WriteRows
+    connection: psycopg.Connection, arrival: Arrival, delivered: _Delivered, make_ready: MakeReady
 ) -> tuple[Rejection | None, Findings]:
     """Write all rows of an accepted file; of a refused one nothing stays."""
     findings, rejection = Findings(), delivered.rejection
@@ -258,7 +261,7 @@ def _load(
         return rejection, findings
     try:
         with connection.transaction() as attempt:
-            _write_parts(connection, arrival, delivered, write_rows, findings)
+            _write_parts(connection, arrival, delivered, make_ready, findings)
             rejection = too_many_bad_rows(
                 arrival.contract,
                 arrival.file_name,
@@ -278,30 +281,44 @@ def _write_parts(
     connection: psycopg.Connection,
     arrival: Arrival,
     delivered: _Delivered,
-    write_rows: WriteRows,
+    make_ready: MakeReady,
     findings: Findings,
 ) -> None:
-    """Write each part while the next one is judged; at most two are in memory."""
-    with ThreadPoolExecutor(1, "writing") as writer:
-        writing: Future[None] | None = None
+    """Write a part while the next one is made ready and the one behind it is judged: three are in memory at most."""
+    with (
+        connect(Role.LOADER) as asked,
+        ThreadPoolExecutor(1, "making ready") as maker,
+        ThreadPoolExecutor(1, "writing") as writer,
+    ):
+        in_hand: deque[Future[None]] = deque()
         for part in delivered.parts:
             findings.add(part)
-            if writing is not None:
-                writing.result()
-            writing = writer.submit(_write, connection, arrival, part, delivered.delivery_id, write_rows)
-        if writing is not None:
+            if len(in_hand) == PARTS_IN_HAND:
+                in_hand.popleft().result()
+            ready = maker.submit(_make_ready, asked, arrival, part, delivered.delivery_id, make_ready)
+            in_hand.append(writer.submit(_write, connection, arrival, part, delivered.delivery_id, ready))
+        for writing in in_hand:
             writing.result()
 
 
+def _make_ready(
+    asked: psycopg.Connection, arrival: Arrival, judged: JudgedDelivery, delivery_id: str, make_ready: MakeReady
+) -> tuple[landing.Ready, landing.Ready]:
+    """The good rows of a part and those held back; `asked` writes nothing."""
+    good = make_ready(asked, flagged(judged, LATE) if arrival.is_late else judged, delivery_id, arrival.month)
+    return good, landing.ready_quarantined_rows(judged, delivery_id, arrival.sender, arrival.month)
+
+
 def _write(
-    connection: psycopg.Connection, arrival: Arrival, judged: JudgedDelivery, delivery_id: str, write_rows: WriteRows
+    connection: psycopg.Connection,
+    arrival: Arrival,
+    judged: JudgedDelivery,
+    delivery_id: str,
+    ready: Future[tuple[landing.Ready, landing.Ready]],
 ) -> None:
     """All rows of a part; the books must balance before anything is kept."""
-    if arrival.is_late:
-        judged = flagged(judged, LATE)
     written = landing.write_raw_rows(connection, judged, delivery_id, arrival.month)
-    kept = write_rows(connection, judged, delivery_id, arrival.month)
-    held = landing.write_quarantined_rows(connection, judged, delivery_id, arrival.sender, arrival.month)
+    kept, held = (landing.write_ready(connection, rows) for rows in ready.result())
     if not written == judged.rows_in_file == kept + held:
         raise landing.BooksDoNotBalance(
             f"{arrival.contract_reference}: {judged.rows_in_file} rows in the file, {written} raw rows, {kept} loaded "

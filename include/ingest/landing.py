@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,22 +51,28 @@ class BooksDoNotBalance(RuntimeError):
     """Fewer or more rows stand in the warehouse than the file has; nothing of the delivery is kept."""
 
 
-def write_signals(connection: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month) -> int:
-    """The good rows as canonical signals; returns how many."""
+@dataclass(frozen=True)
+class Ready:
+    """Rows of a table as COPY reads them."""
+
+    table: str
+    columns: tuple[str, ...]
+    rows: int
+    text: io.BytesIO
+
+
+def ready_signals(connection: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month) -> Ready:
+    """The good rows as canonical signals; the connection is only asked for their ids."""
     import polars as pl
 
-    contract = judged.contract
-    if not len(judged.good):
-        return 0
+    table, contract, good = "landing.signals", judged.contract, judged.good
+    if not len(good):
+        return Ready(table, (), 0, io.BytesIO())
     reference = pl.concat_str(pl.lit(contract.partner), "partner_reference", pl.lit(str(month)), separator="|")
-    frame = judged.good.with_columns(
-        keyed_ids(connection, "signal", judged.good.select(reference).to_series()).alias("signal_id"),
-        _array("flags"),
-    )
-    return copy_frame(
-        connection,
-        "landing.signals",
-        frame,
+    ids = keyed_ids(connection, "signal", good.select(reference).to_series())
+    return _ready(
+        table,
+        good.with_columns(ids.alias("signal_id"), _array(good["flags"])),
         {
             "delivery_id": delivery_id,
             "contract_version": contract.version,
@@ -74,6 +81,11 @@ def write_signals(connection: psycopg.Connection, judged: JudgedDelivery, delive
             "signal_month": str(month),
         },
     )
+
+
+def write_signals(connection: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month) -> int:
+    """The good rows as canonical signals; returns how many."""
+    return write_ready(connection, ready_signals(connection, judged, delivery_id, month))
 
 
 def read_held_row(connection: psycopg.Connection, delivery_id: str, line_number: int) -> dict[str, str | None]:
@@ -85,16 +97,10 @@ def read_held_row(connection: psycopg.Connection, delivery_id: str, line_number:
     return row[0] if row else {}
 
 
-def write_enrichment_results(
-    connection: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month
-) -> int:
-    """The provider's answers; returns how many."""
-    return copy_frame(
-        connection,
-        "landing.enrichment_results",
-        judged.good.drop("flags"),
-        {"delivery_id": delivery_id, "signal_month": str(month)},
-    )
+def ready_enrichment_results(_: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month) -> Ready:
+    """The provider's answers."""
+    same = {"delivery_id": delivery_id, "signal_month": str(month)}
+    return _ready("landing.enrichment_results", judged.good.drop("flags"), same)
 
 
 def keyed_ids(connection: psycopg.Connection, kind: str, values: pl.Series) -> pl.Series:
@@ -161,15 +167,13 @@ def _raw_text(block: pl.DataFrame) -> bytes:
     return text.getvalue().removesuffix(_AFTER_ROW.encode())
 
 
-def write_quarantined_rows(
-    connection: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, sender: str, month: Month
-) -> int:
+def ready_quarantined_rows(judged: JudgedDelivery, delivery_id: str, sender: str, month: Month) -> Ready:
     """Quarantined and duplicate rows with their reasons; the copy of the raw row here is without any BSN."""
     import polars as pl
 
-    held = pl.concat([judged.held, judged.doubled])
+    table, held = "landing.quarantined_rows", pl.concat([judged.held, judged.doubled])
     if not len(held):
-        return 0
+        return Ready(table, (), 0, io.BytesIO())
     hidden = {column.label.casefold() for column in judged.contract.columns if column.classification == "restricted"}
     places = judged.opened.line_numbers.searchsorted(held["line_number"].to_numpy())
     cells = judged.opened.cells[places]
@@ -181,14 +185,9 @@ def write_quarantined_rows(
             for place, label in zip(cells.columns, raw_labels(judged), strict=True)
         ).struct.json_encode()
     ).to_series()
-    frame = held.with_columns(
-        _array("reasons"),
-        raw.alias("raw"),
-    )
-    return copy_frame(
-        connection,
-        "landing.quarantined_rows",
-        frame,
+    return _ready(
+        table,
+        held.with_columns(_array(held["reasons"]), raw.alias("raw")),
         {
             "delivery_id": delivery_id,
             "partner": sender,
@@ -206,24 +205,26 @@ def raw_labels(judged: JudgedDelivery) -> list[str]:
     return labels
 
 
-def copy_frame(
-    connection: psycopg.Connection, table: str, frame: pl.DataFrame, same: Mapping[str, str] | None = None
-) -> int:
-    """COPY the columns of a frame into the columns of that name (null is null), and what is the `same` in every row.
+def _ready(table: str, frame: pl.DataFrame, same: Mapping[str, str]) -> Ready:
+    """The columns of a frame for the columns of that name (null is null), and what is the `same` in every row.
 
-    A column without any value is left out: the table's default says the same and costs nothing. Returns how many rows
-    the server took.
+    A column without any value is left out: the table's default says the same and costs nothing.
     """
-    same = same or {}
     frame = frame.select(name for name in frame.columns if frame[name].null_count() < len(frame))
-    if not len(frame):
+    text = _copy_text(frame, list(same.values())) if len(frame) else io.BytesIO()
+    return Ready(table, (*frame.columns, *same), len(frame), text)
+
+
+def write_ready(connection: psycopg.Connection, ready: Ready) -> int:
+    """COPY the rows into their table; returns how many the server took."""
+    if not ready.rows:
         return 0
     # an empty text is a null here: readers never answer one
     statement = sql.SQL("copy {} ({}) from stdin (null '')").format(
-        sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, [*frame.columns, *same]))
+        sql.Identifier(*ready.table.split(".")), sql.SQL(", ").join(map(sql.Identifier, ready.columns))
     )
     with connection.cursor() as cursor:
-        with cursor.copy(statement) as copy, _copy_text(frame, list(same.values())).getbuffer() as content:
+        with cursor.copy(statement) as copy, ready.text.getbuffer() as content:
             for start in range(0, len(content), COPY_PIECE_BYTES):
                 copy.write(content[start : start + COPY_PIECE_BYTES])
         return cursor.rowcount
@@ -274,8 +275,11 @@ def _escaped(text: pl.Expr, signs: dict[str, str]) -> pl.Expr:
     return text.str.replace_many(list(signs), list(signs.values()))
 
 
-def _array(name: str) -> pl.Expr:
-    """A column of lists of reason codes (never text from a file) as PostgreSQL writes arrays."""
+def _array(codes: pl.Series) -> pl.Series:
+    """Lists of reason codes (never text from a file) as PostgreSQL writes arrays."""
     import polars as pl
 
-    return pl.concat_str(pl.lit("{"), pl.col(name).list.join(","), pl.lit("}")).alias(name)
+    # most lists are empty
+    filled = np.flatnonzero((codes.list.len() > 0).to_numpy())
+    written = pl.select(pl.lit("{") + codes[filled].list.join(",") + pl.lit("}")).to_series()
+    return pl.repeat("{}", len(codes), dtype=pl.String, eager=True).scatter(filled, written).alias(codes.name)

@@ -37,6 +37,8 @@ FILE_HEADER = "file_header"
 
 # How much of a file is judged at a time: large enough to be set-wise, small enough to be written meanwhile.
 PART_BYTES = 4 * 1024 * 1024
+# The first part is so many times smaller: whoever writes waits for it.
+FIRST_PART = 4
 # The csv module's own limit to one value; a row without an end is refused long before it fills the memory.
 LONGEST_CELL = 131_072
 LONGEST_ROW_BYTES = 16 * 1024 * 1024
@@ -57,9 +59,10 @@ _CONTINUATIONS = "".join(
 _MOJIBAKE = re.compile(f"[ÃÂ][{re.escape(_CONTINUATIONS)}]|[ÄÅ][\u0080-\u00bf]|â€[{re.escape(_CONTINUATIONS)}]")
 _MOJIBAKE_BEGINS = "ÃÂÄÅâ"
 _CELL_ADDRESS = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]{1,3})(\d{1,7})["']""")
-_LINE_END = ord("\n")
+_LINE_END, _CARRIAGE_RETURN = ord("\n"), ord("\r")
 # What str.strip() takes away: a row of nothing else is no row.
 _BLANKS = "".join(character for character in map(chr, range(0x3001)) if character.isspace())
+_BEGINS_BLANK = f"^[{re.escape(_BLANKS)}]"
 
 
 class FileRefused(Exception):
@@ -225,6 +228,7 @@ class _Text:
         self._decoder = codecs.getincrementaldecoder(encoding)()
         self._rest = b""
         self._is_read = False
+        self._next_bytes = PART_BYTES // FIRST_PART
         self._given_back = ""
         self._lines_before = 0
 
@@ -234,7 +238,8 @@ class _Text:
             piece, self._given_back = self._given_back, ""
             return piece
         while not self._is_read:
-            read = self._file.read(PART_BYTES)
+            read = self._file.read(self._next_bytes)
+            self._next_bytes = PART_BYTES
             self._is_read = not read
             data = self._rest + read
             # a lone carriage return ends a line too; as the last byte it may be half an end
@@ -393,20 +398,23 @@ def _split_rows(
 
 def _straight_rows(shape: FileFormat, header: tuple[str, ...], text: bytes, lines_before: int) -> OpenedFile | None:
     """The rows of a piece in which every line is a row as wide as the header; None when one is not."""
-    row_end = b"\r\n" if b"\r" in text else b"\n"
-    text = text.removesuffix(row_end)
-    returns, line_feeds = text.count(b"\r"), text.count(b"\n")
-    if not shape.delimiter.isascii() or text.count(row_end) != line_feeds or returns not in (0, line_feeds):
+    if not shape.delimiter.isascii():
         return None
-    width = len(header)
+    row_end = b"\r\n" if text.endswith(b"\r\n") else b"\n"
+    text, width = text.removesuffix(row_end), len(header)
     # where a value ends: every so many of them must be the end of a line, and no other may
     signs = np.frombuffer(text, dtype=np.uint8)
-    ends = np.flatnonzero((signs == ord(shape.delimiter)) | (signs == _LINE_END))
+    is_line_end = signs == _LINE_END
+    ends = np.flatnonzero(is_line_end | (signs == ord(shape.delimiter)))
     line_ends = ends[width - 1 :: width]
     count = len(line_ends) + 1
-    if len(ends) != count * width - 1 or not (signs[line_ends] == _LINE_END).all():
+    if len(ends) != count * width - 1 or np.count_nonzero(is_line_end) != count - 1 or not is_line_end[line_ends].all():
         return None
-    if line_feeds != count - 1 or np.diff(line_ends, prepend=-1, append=len(text)).max() > LONGEST_CELL:
+    returns = np.count_nonzero(signs == _CARRIAGE_RETURN)
+    are_behind_returns = row_end == b"\r\n" and (signs[line_ends - 1] == _CARRIAGE_RETURN).all()
+    if returns != (count - 1 if are_behind_returns else 0):
+        return None
+    if np.diff(line_ends, prepend=-1, append=len(text)).max() > LONGEST_CELL:
         return None
     cells = _split(text, shape, width)
     if _has_blank_row(cells):
@@ -417,10 +425,10 @@ def _straight_rows(shape: FileFormat, header: tuple[str, ...], text: bytes, line
 
 
 def _has_blank_row(cells: pl.DataFrame) -> bool:
-    """True when somewhere no column has anything but blanks; rows whose first value is filled are not looked at."""
+    """True when somewhere no column has anything but blanks; only rows that begin with one are looked at."""
     import polars as pl
 
-    begins_blank = cells.filter(pl.col("0").str.strip_chars(_BLANKS).fill_null("") == "")
+    begins_blank = cells.filter(pl.col("0").is_null() | pl.col("0").str.contains(_BEGINS_BLANK))
     return begins_blank.filter(pl.all_horizontal(pl.all().str.strip_chars(_BLANKS).fill_null("") == "")).height > 0
 
 

@@ -205,24 +205,20 @@ def _complete(
     ]
     if not len(left):
         return list(zip(fields, begun, strict=True))
-    texts = cells[left].to_frame("text")
-    distinct = texts["text"].unique()
-    answers = read_texts(column, distinct.to_list())
-    columns: dict[str, pl.Series] = {"text": distinct}
-    for number, kind in enumerate(kinds):
-        one = [answer[number] for answer in answers]
-        stored = [None if value is None or value is INVALID else kind.store(value) for value in one]
-        columns[f"{number}"] = pl.Series(stored, dtype=column_type(kind), strict=True)
-        columns[f"{number}!"] = pl.Series([value is INVALID for value in one], dtype=pl.Boolean)
-    spread = texts.join(pl.DataFrame(columns), on="text", how="left", maintain_order="left")
+    texts = cells[left].to_list()
+    place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    answer_of_row = np.fromiter(map(place.__getitem__, texts), dtype=np.int64, count=len(texts))
+    answers = read_texts(column, list(place))
     found = []
     for number, (field, plain_values) in enumerate(zip(fields, begun, strict=True)):
+        one = [answer[number] for answer in answers]
         invalid = np.zeros(count, dtype=bool)
-        invalid[left] = spread[f"{number}!"].to_numpy()
-        values = plain_values.values
-        if spread[f"{number}"].null_count() < len(left):
-            values = values.scatter(left, spread[f"{number}"])
-        found.append((field, FieldValues(plain_values.kind, values, invalid)))
+        invalid[left] = np.array([value is INVALID for value in one])[answer_of_row]
+        kind, values = plain_values.kind, plain_values.values
+        stored = [None if value is None or value is INVALID else kind.store(value) for value in one]
+        if any(value is not None for value in stored):
+            values = values.scatter(left, pl.Series(stored, dtype=values.dtype, strict=True)[answer_of_row])
+        found.append((field, FieldValues(kind, values, invalid)))
     return found
 
 

@@ -391,7 +391,11 @@ class _Verdicts:
         combined = np.zeros(int(rows.sum()), dtype=np.int64)
         for bit, mask in enumerate(self._masks.values()):
             combined |= mask[rows].astype(np.int64) << bit
-        combinations, positions = np.unique(combined, return_inverse=True)
+        with_any = np.flatnonzero(combined)
+        combinations, positions_of_any = np.unique(combined[with_any], return_inverse=True)
+        # the first one is of the rows without any
+        combinations, positions = np.append(0, combinations), np.zeros(len(combined), dtype=np.int64)
+        positions[with_any] = positions_of_any + 1
         names = list(self._masks)
         lists = [[name for bit, name in enumerate(names) if combination >> bit & 1] for combination in combinations]
         return pl.Series(lists, dtype=pl.List(pl.String)).gather(positions)

@@ -39,7 +39,8 @@ def die_at(point: str) -> None:
     elif point == "after_raw_rows":
         landing.write_raw_rows = die_after(landing.write_raw_rows)
     elif point == "after_rows":
-        landing.write_quarantined_rows = die_after(landing.write_quarantined_rows)
+        # the good rows, then those held back
+        landing.write_ready = die_after(landing.write_ready, times=2)
     elif point == "before_commit":
         booking._record = die_after(booking._record)
     elif point == "after_commit":
