@@ -1,7 +1,7 @@
 -- One row per signal of a month. A later delivery corrects an earlier one: the highest sequence wins, then the last
 -- received. A late row (of a month that was over) that has the reference of a regular one is the older word of the two:
--- the delivery of the later month wins. Conditions on signal_month reach the index over
--- its pages through the window, so a month costs a month.
+-- the delivery of the later month wins. Conditions on signal_month reach the index over the table's pages through the
+-- window, so a month costs a month.
 with landed as (
     select
         signals.*,
