@@ -168,15 +168,16 @@ class EmbeddedPostgres:
         return False
 
     def _end_orphans(self) -> None:
-        """End what a killed server left behind, and wait until its number is free: PostgreSQL looks whether it is."""
-        orphans = [process for process in self._processes() if process.pid != self._postmaster()]
+        """End what a killed server left behind. PostgreSQL takes its number for a living server while the system still
+        knows it, which in a container without an init is for ever: then the file with the number goes."""
+        postmaster = self._postmaster()
+        orphans = [process for process in self._processes() if process.pid != postmaster]
         for process in orphans:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(orphans, timeout=10)
-        end = time.monotonic() + ORPHANS_SECONDS
-        while (left := self._postmaster()) and _is_zombie(left) and time.monotonic() < end:
-            time.sleep(0.1)
+        psutil.wait_procs(orphans, timeout=ORPHANS_SECONDS)
+        if postmaster and _is_zombie(postmaster):
+            (self.data / "postmaster.pid").unlink()
 
     def _postmaster(self) -> int | None:
         """The process that wrote itself down as the server of this data, whether it lives or not."""

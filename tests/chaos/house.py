@@ -41,6 +41,8 @@ LOGS = (
     "ops.processing_log", "ops.processing_subjects",
 )  # fmt: skip
 FOLDERS = ("disk/exchange", "reports", "sandbox")
+#: when a file came, by the real clock; dbt takes it along
+CLOCKED = ("received_at", "first_received_at")
 CLOCK = "2024-12-01 12:00:00+01"
 
 
@@ -130,6 +132,8 @@ class House:
     seed: int
     kept: list[str] = field(default_factory=list)
     is_on_small_disk: bool = False
+    #: RIS while it serves
+    serving: Ris | None = None
 
     @property
     def exchange(self) -> Path:
@@ -154,6 +158,11 @@ class House:
         """Everything as it was then; the tables may lie on another file system."""
         self._copy(OF_THIS_MODULE, f"kept_{name}", tablespace)
         self.is_on_small_disk = tablespace is not None
+        if self.serving:
+            # what RIS remembers of lists goes back with its books
+            with self.serving._lock:
+                self.serving._lists.clear()
+                self.serving._snapshots.clear()
         for folder in FOLDERS:
             _empty(self.home / folder)
             shutil.copytree(self.home / "kept" / name / folder, self.home / folder, dirs_exist_ok=True)
@@ -203,8 +212,8 @@ class House:
     @contextmanager
     def ris(self, port: int, token: str) -> Iterator[None]:
         """RIS over HTTP, as the sandbox plays it."""
-        ris = Ris(SandboxSettings(seed=self.seed), self.exchange, self.home / "sandbox")
-        server = RisServer(ris, "127.0.0.1", port, token)
+        self.serving = Ris(SandboxSettings(seed=self.seed), self.exchange, self.home / "sandbox")
+        server = RisServer(self.serving, "127.0.0.1", port, token)
         serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         serving.start()
         try:
@@ -233,7 +242,7 @@ def tables_of(connection: psycopg.Connection, without: Collection[str] = ()) -> 
                 and attname <> all(%s)
             group by 1
             """,
-            (list(SCHEMAS), list(without)),
+            (list(SCHEMAS), [*CLOCKED, *without]),
         ).fetchall()
     )
     each = [

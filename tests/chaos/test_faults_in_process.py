@@ -7,8 +7,6 @@ import re
 import secrets
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,9 +18,7 @@ import psycopg
 import pytest
 
 from include.local.instance import Instance
-from include.local.processes import wait_until
 from include.months import Month
-from include.settings import Role, Settings
 from tests.chaos.house import Disk, House, small_disk, small_tablespace, without_waiting_for_the_disk
 from tests.chaos.trials import Trials, told, write_report
 from tests.conftest import FOUNDATION
@@ -152,27 +148,6 @@ def test_postgresql_killed_alone_is_started_again(server: Instance):
     assert postgres.is_running()
     working.join(20)
     assert ended == [True], "a session of the killed server went on"
-
-
-@pytest.mark.parametrize("role", [Role.LOADER, Role.TRANSFORMER, Role.EXPORTER])
-def test_a_statement_ends_with_the_process_that_asked(server: Instance, warehouse: Path, role: Role):
-    """Who is tried again does not wait until PostgreSQL has worked for the dead."""
-    asking = subprocess.Popen(
-        [sys.executable, "-c", "import psycopg, sys; psycopg.connect(sys.stdin.read()).execute('select pg_sleep(60)')"],
-        stdin=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    asking.stdin.write(Settings.from_environment().dsn(role))
-    asking.stdin.close()
-    with psycopg.connect(f"{server.postgres.superuser_dsn}/postgres", autocommit=True) as looking:
-
-        def is_at_work() -> bool:
-            asked = "select from pg_stat_activity where state = 'active' and usename = %s and query like %s"
-            return looking.execute(asked, (role.value, "%pg_sleep%")).rowcount > 0
-
-        assert wait_until(is_at_work, 30)
-        asking.kill()
-        asking.wait()
-        assert wait_until(lambda: not is_at_work(), 20)
 
 
 @pytest.mark.chaos

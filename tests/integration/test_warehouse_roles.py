@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import psycopg
 import pytest
 
 from include.local.instance import Instance
+from include.local.processes import wait_until
 from include.settings import Role, Settings
 from include.warehouse.connection import connect
 from include.warehouse.migrate import MIGRATIONS, MigrationChanged, migrate
@@ -69,3 +73,24 @@ def test_migrations_run_twice_and_an_edited_one_is_refused(server: Instance, mon
         pytest.raises(MigrationChanged, match="001"),
     ):
         migrate(connection, settings)
+
+
+@pytest.mark.parametrize("role", [Role.LOADER, Role.TRANSFORMER, Role.EXPORTER])
+def test_a_statement_ends_with_the_process_that_asked(server: Instance, role: Role):
+    """Who is tried again does not wait until PostgreSQL has worked for the dead."""
+    asking = subprocess.Popen(
+        [sys.executable, "-c", "import psycopg, sys; psycopg.connect(sys.stdin.read()).execute('select pg_sleep(60)')"],
+        stdin=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    asking.stdin.write(Settings.from_environment().dsn(role))
+    asking.stdin.close()
+    with psycopg.connect(f"{server.postgres.superuser_dsn}/postgres", autocommit=True) as looking:
+
+        def is_at_work() -> bool:
+            asked = "select from pg_stat_activity where state = 'active' and usename = %s and query like %s"
+            return looking.execute(asked, (role.value, "%pg_sleep%")).rowcount > 0
+
+        assert wait_until(is_at_work, 30)
+        asking.kill()
+        asking.wait()
+        assert wait_until(lambda: not is_at_work(), 20)
