@@ -191,8 +191,22 @@ class LocalAirflow:
         return [service.name for service in self.services() if self.processes.start(service)]
 
     def wait_until_healthy(self, seconds: float = START_SECONDS) -> None:
-        """Return when every component reports healthy; otherwise say which does not and where its log is."""
-        if not wait_until(lambda: not self.unhealthy() or self._stopped(), seconds, 0.3) or self._stopped():
+        """Return when every component reports healthy; otherwise say which does not and where its log is.
+
+        A component that ends meanwhile is started once more: when PostgreSQL was away, one that still ran at `start`
+        may give up just after it.
+        """
+        again: set[str] = set()
+
+        def is_decided() -> bool:
+            stopped = set(self._stopped())
+            if stopped and not stopped & again:
+                again.update(stopped)
+                self.start()
+                return False
+            return bool(stopped) or not self.unhealthy()
+
+        if not wait_until(is_decided, seconds, 0.3) or self._stopped():
             names = self._stopped() or self.unhealthy()
             logs = "\n".join(
                 f"  {name}: {self.processes.log(name)}{_last_lines(self.processes.log(name))}" for name in names
