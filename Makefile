@@ -14,8 +14,8 @@ BI_PYTHON ?= $(shell for python in $(PYTHON) python3.11 python3.12; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' >/dev/null 2>&1 && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bi test test-bi test-long test-chaos test-scale-out bench-ingest bench-matching bench-month bench-months \
-	bench-lineage lint lock clean
+.PHONY: help setup demo bi test test-bi test-long test-chaos test-scale-out bench-ingest bench-matching bench-month bench-scale \
+	bench-months bench-lineage lint lock clean
 
 help: ## show this list
 	@echo "make <target>, and then the vs command in $(VENV)/bin (try: $(VENV)/bin/vs --help)"
@@ -67,6 +67,9 @@ bench-matching: setup ## how right and how fast persons are matched, beside exac
 
 bench-month: setup ## what Airflow costs a month, beside the same month in one process and one dbt task a model (BENCH="--turns 1")
 	@$(VENV)/bin/python -W ignore -m bench.month $(BENCH)
+
+bench-scale: setup ## a month of a million signals beside bare SQL, and month 60 beside month 2 (BENCH="--signals 100000")
+	@$(VENV)/bin/python -W ignore -m bench.scale $(BENCH)
 
 bench-months: setup ## two years of closing with a RIS that is late, corrects itself and rejects (half an hour)
 	@$(VENV)/bin/python -m pytest tests/integration/test_closing_over_months.py -m long -s -ra
