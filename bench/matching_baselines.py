@@ -12,11 +12,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 
 from bench.matching_scores import Score, links_in, score
 
@@ -33,6 +34,7 @@ class Best:
     scores: dict[str, Score]
     seconds: float
     weight: float | None = None
+    processor: float | None = None
 
 
 def exact(signals: pd.DataFrame, truth: list[str]) -> Best:
@@ -62,15 +64,22 @@ def splink(signals: pd.DataFrame, truth: list[str], seed: int) -> Best:
     """Run Splink on the same signals and find its best threshold against the truth."""
     signals = signals.reset_index(drop=True)
     with tempfile.TemporaryDirectory(prefix="vs-splink-") as name:
-        folder = Path(name)
+        folder, python = Path(name), _environment()
+        used = _children_processor_seconds()
         _for_splink(signals).to_csv(folder / "signals.csv", index=False)
         done = subprocess.run(
-            [str(_environment()), str(HERE / "matching_splink.py"), str(folder / "signals.csv"), name, str(seed)],
+            [str(python), str(HERE / "matching_splink.py"), str(folder / "signals.csv"), name, str(seed)],
             check=True, capture_output=True, text=True,
         )  # fmt: skip
         seconds = json.loads(done.stdout.strip().splitlines()[-1])["seconds"]
+        processor = _children_processor_seconds() - used
         links = pd.read_csv(folder / "links.csv").sort_values("match_weight", ascending=False)
-    return _best_threshold(signals, truth, links, seconds)
+    return replace(_best_threshold(signals, truth, links, seconds), processor=processor)
+
+
+def _children_processor_seconds() -> float:
+    ended = psutil.Process().cpu_times()
+    return ended.children_user + ended.children_system
 
 
 def _environment() -> Path:

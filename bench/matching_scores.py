@@ -20,6 +20,9 @@ class Score:
     found: int
     right: int
 
+    def __add__(self, other: Score) -> Score:
+        return Score(self.true + other.true, self.found + other.found, self.right + other.right)
+
     @property
     def precision(self) -> float:
         return self.right / self.found if self.found else 1.0
