@@ -113,7 +113,13 @@ pairs as (
         case when l.partner = r.partner and l.partner_reference = r.partner_reference then 'same' end as customer,
         case when l.gender in ('M', 'V') and r.gender in ('M', 'V') and l.gender <> r.gender then 'differ' end as gender,
         case when l.mobile_key = r.mobile_key then 'same' when l.mobile_key <> r.mobile_key then 'differ' end as mobile,
-        case when l.email_key = r.email_key then 'same' when l.email_key <> r.email_key then 'differ' end as email
+        -- the same name at another provider is the same person more often than not
+        case
+            when l.email_key = r.email_key then 'same'
+            when length(split_part(l.email_key, '@', 1)) >= 6 and split_part(l.email_key, '@', 1) = split_part(r.email_key, '@', 1)
+                then 'same_name'
+            when l.email_key <> r.email_key then 'differ'
+        end as email
     from found
     inner join this_month as l on l.number = found.left_number
     inner join known as r on r.number = found.right_number
@@ -161,6 +167,10 @@ features as (
             -- two persons for certain: how alike their names are changes nothing
             when birth = 'differ' and bsn is distinct from 'same' then 'differ'
             when {{ is_typo_of('left_name', 'right_name') }} then 'typo'
+            -- a slip inside an ij, which the key writes as y: Parijs and Pairjs
+            when
+                (left_name like '%y%' or right_name like '%y%')
+                and {{ is_typo_of("replace(left_name, 'y', 'ij')", "replace(right_name, 'y', 'ij')") }} then 'typo'
             when
                 (left_name like '%-%' or right_name like '%-%')
                 and exists (
@@ -203,7 +213,7 @@ judged as (
                 or gender = 'differ'
                 -- twins have an e-mail address each, and do not differ by a swapped day and month
                 or initials in ('rest_same', 'differ')
-                and birth is distinct from 'swapped' and not (birth is not distinct from 'same' and email is not distinct from 'same')
+                and birth is distinct from 'swapped' and not (birth is not distinct from 'same' and coalesce(email, '') in ('same', 'same_name'))
             ),
             false
         ) as is_never_one

@@ -101,11 +101,18 @@ suppressions as (
     group by found.signal_id
 ),
 
--- every rule of the signal's day, asked in order; the first yes is the verdict
-judged as (
+-- which of the rules say yes to a signal
+answered as (
     select
-        signals.*, verdicts.rule_id, verdicts.status, verdicts.reason,
-        same_arrears.earlier_signal_id, same_arrears.earlier_arrears_eur
+        signals.*, same_arrears.earlier_signal_id, same_arrears.earlier_arrears_eur,
+        array_remove(array[
+            case when not signals.is_resident then 'not_resident' end,
+            case when signals.signal_on - signals.arrears_since_on < windows.min_days then 'arrears_too_recent' end,
+            case when signals.signal_on - signals.arrears_since_on > windows.max_days then 'arrears_too_old' end,
+            case when signals.arrears_eur < minimums.minimum_eur then 'amount_under_minimum' end,
+            case when signals.arrears_eur <= same_arrears.earlier_arrears_eur then 'repeat_not_higher' end,
+            'picked_up'
+        ], null) || suppressions.rule_ids as yes
     from signals
     left join same_arrears on same_arrears.signal_id = signals.signal_id
     left join suppressions on suppressions.signal_id = signals.signal_id
@@ -113,23 +120,22 @@ judged as (
         on windows.sector = signals.sector and {{ in_force('windows', 'signals.signal_on') }}
     left join {{ ref('minimum_amounts') }} as minimums
         on minimums.sector = signals.sector and {{ in_force('minimums', 'signals.signal_on') }}
-    left join lateral (
-        select rules.rule_id, rules.status, rules.reason
-        from {{ ref('eligibility_rules') }} as rules
-        where
-            {{ in_force('rules', 'signals.signal_on') }}
-            and case rules.rule_id
-                when 'not_resident' then not signals.is_resident
-                when 'arrears_too_recent' then signals.signal_on - signals.arrears_since_on < windows.min_days
-                when 'arrears_too_old' then signals.signal_on - signals.arrears_since_on > windows.max_days
-                when 'amount_under_minimum' then signals.arrears_eur < minimums.minimum_eur
-                when 'repeat_not_higher' then signals.arrears_eur <= same_arrears.earlier_arrears_eur
-                when 'picked_up' then true
-                else rules.rule_id = any(suppressions.rule_ids)
-            end
-        order by rules.rule_order
-        limit 1
-    ) as verdicts on true
+),
+
+-- every rule of the day, asked in order; the first yes is the verdict, once for all signals with the same answers
+verdicts as materialized (
+    select distinct on (answers.signal_on, answers.yes)
+        answers.signal_on, answers.yes, rules.rule_id, rules.status, rules.reason
+    from (select distinct signal_on, yes from answered) as answers
+    inner join {{ ref('eligibility_rules') }} as rules
+        on rules.rule_id = any(answers.yes) and {{ in_force('rules', 'answers.signal_on') }}
+    order by answers.signal_on, answers.yes, rules.rule_order
+),
+
+judged as (
+    select answered.*, verdicts.rule_id, verdicts.status, verdicts.reason
+    from answered
+    left join verdicts on verdicts.signal_on = answered.signal_on and verdicts.yes = answered.yes
 ),
 
 limits as (
@@ -166,7 +172,8 @@ split_addresses as (
     having count(*) > limits.max_surnames
 ),
 
-cased as (
+-- computed once: the id of the case is asked for twice
+cased as materialized (
     select
         judged.*,
         split_addresses.address_key is not null as is_address_split,
