@@ -9,8 +9,8 @@ Goals (issue 4): at default dirt precision at least 0.995 and F1 at least 0.985,
 its best threshold at any level of dirt, all seeds together (`…_f1_above_splink_lowest` is the seed that was worst for
 us); at 100,000 signals not slower than Splink; ten times the signals at most twelve times the seconds; a new month
 against 24 months at most 1.5 times the same month against one; a rebuild identical.
-The last lines are `figure: value` and the goals; the same as JSON in build/bench/matching.json. `…_processor_seconds` is
-what both used of the processor (of ours the whole stage), which says more than seconds on a machine that does more.
+The last lines are `figure: value` and the goals; the same as JSON in build/bench/matching.json. `…_processor_seconds`
+is what both used of the processor (of ours the whole stage), which says more than seconds on a machine that does more.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from include.months import Month
-from include.settings import DBT_PROFILE, DBT_PROJECT_FOLDER, DBT_TARGET
+from include.settings import DBT_PROFILE, DBT_PROJECT_FOLDER, DBT_TARGET, Settings
 from include.warehouse.dbt import MONTH_VARIABLE, QUIET
 
 PIECE_BYTES = 256 * 1024
@@ -56,15 +56,17 @@ def compiled_models(month: Month, stages: Sequence[str]) -> list[Model]:
             os.environ[MONTH_VARIABLE] = before
     if not answer.success:
         raise RuntimeError(f"dbt could not compile the month: {answer.exception}")
+    # the same SQL runs in another database
+    here = f'"{Settings.from_environment().environment["VS_WAREHOUSE_DATABASE"]}".'
     nodes = [result.node for result in answer.result.results if result.node.config.materialized == "incremental"]
     models = [
         Model(
             name=node.name,
             stage=next(tag for tag in node.tags if tag in stages),
-            relation=node.relation_name,
+            relation=node.relation_name.replace(here, ""),
             month_column=node.config.get("month_column") or "signal_month",
             header=node.config.get("sql_header") or "",
-            select=node.compiled_code,
+            select=node.compiled_code.replace(here, ""),
         )
         for node in nodes
     ]

@@ -1,8 +1,8 @@
-"""The work of one month in the warehouse, step by step, for the scale bench: what is timed, what is answered.
+"""The work of one month in the warehouse, step by step, for the scale bench.
 
-Rule: what is timed are the real functions (ingest, build_stage, run_gate), as the DAGs call them. What others would have
-brought in between (numbers found, calls, outcomes, RIS's yes) is written in one statement a table by a superuser and
-never timed: it has the shape and the share of a normal month, and is the same in every database with the same ids.
+Rule: what is timed are the real functions (ingest, build_stage, run_gate), as the DAGs call them. What others would
+have brought in between (numbers found, calls, outcomes, RIS's yes) is written in one statement a table by a superuser
+and never timed: it has the shape and the share of a normal month, and is the same in every database with the same ids.
 """
 
 from __future__ import annotations

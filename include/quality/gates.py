@@ -32,7 +32,7 @@ from include.warehouse.connection import connect
 from include.warehouse.dbt import without_row_values
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, CursorResult
+    from sqlalchemy import Connection, CursorResult, Engine
 
 log = logging.getLogger(__name__)
 
@@ -144,10 +144,12 @@ def _judge(suite: Mapping[str, Any], month: Month) -> Iterator[RuleResult]:
     warehouse = context.data_sources.add_postgres(
         "warehouse", connection_string=address, kwargs={"pool_size": 1, "max_overflow": 0}
     )
+    engine = warehouse.get_execution_engine().engine
     try:
         for number, batch in enumerate(suite["batches"]):
-            with _readable(suite, batch), warehouse.get_execution_engine().engine.begin() as connection:
+            with _readable(suite, batch), engine.begin() as connection:
                 query, checked_rows, observed = _computed_once(connection, batch, month, number)
+            _ask_for_columns_only(engine, query)
             asset = warehouse.add_query_asset(batch["name"], query=query)
             expectations = [_expectation(expectation, month) for expectation in batch["expectations"]]
             definition = gx.ValidationDefinition(
@@ -162,7 +164,7 @@ def _judge(suite: Mapping[str, Any], month: Month) -> Iterator[RuleResult]:
                 _refuse_unjudged(suite, name, found[name])
                 yield _result(_rule(suite, batch, expectation), found[name], checked_rows, observed.get(name))
     finally:
-        warehouse.get_execution_engine().engine.dispose()
+        engine.dispose()
 
 
 def _batch_query(batch: Mapping[str, Any], month: Month) -> str:
@@ -211,6 +213,19 @@ def _computed_once(
         query = f"select * from gate_batch_{number}"
     row = _run(connection, f"select count(*){columns} from ({query}) as batch").one()
     return query, row[0], dict(zip([rule for rule, _ in kept], row[1:], strict=True))
+
+
+def _ask_for_columns_only(engine: Engine, query: str) -> None:
+    """Great Expectations learns the names of a batch's columns by running its whole query, and would hold every row of
+    the month in memory for them; what the database is asked is the same query without rows."""
+    from sqlalchemy import event
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def without_rows(
+        _connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
+    ) -> tuple[str, Any]:
+        is_whole_batch = statement.strip() == query.strip()
+        return f"select * from ({query}) as batch limit 0" if is_whole_batch else statement, parameters
 
 
 def _reads_one_table(connection: Connection, query: str) -> bool:
