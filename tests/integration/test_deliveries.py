@@ -367,6 +367,35 @@ def test_the_bsn_stands_in_raw_rows_and_nowhere_else(month: Month, caplog: pytes
     assert "zorgplus-v1" in caplog.text
 
 
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\n"], ids=["crlf", "lf"])
+@pytest.mark.parametrize("is_ended", [True, False], ids=["ended", "not ended"])
+def test_raw_rows_are_the_same_from_the_files_own_text_and_from_values(
+    month: Month, line_end: bytes, is_ended: bool
+) -> None:
+    """A file without quotation marks is kept as it is; one with is written anew, row by row."""
+    rows = WOONBEDRIJF.good_rows(ROWS)
+    rows[3] |= {"Straat": "Curaçaostraat", "Postcode": "geen"}
+    rows[-1] |= {"Signaaldatum": "onbekend"}
+    plain = content(WOONBEDRIJF, month, rows).replace(b"\r\n", line_end)
+    if not is_ended:
+        plain = plain.removesuffix(line_end)
+    header, _, body = plain.partition(line_end)
+    quoted = header + line_end + body.replace(b"Zoetermeer", b'"Zoetermeer"')
+    raw = {}
+    for sequence, data, is_kept in (("_01", plain, True), ("_02", quoted, False)):
+        summary = ingest_delivery(put(WOONBEDRIJF, month, data, sequence), month)
+        assert_books_balance(summary)
+        assert summary.rows_quarantined == 2
+        raw[sequence] = rows_of(
+            "select line_number, raw from landing.raw_rows where delivery_id = %s order by 1", summary.delivery_id
+        )
+        assert rows_of(
+            "select distinct not has_line_numbers from landing.raw_blocks where delivery_id = %s", summary.delivery_id
+        ) == [(is_kept,)]
+    assert raw["_01"] == raw["_02"]
+    assert [line for line, _ in raw["_01"]] == list(range(2, ROWS + 2))
+
+
 def test_only_the_loader_reads_raw_rows(month: Month) -> None:
     for role in (Role.TRANSFORMER, Role.EXPORTER, Role.BI_READER):
         with pytest.raises(psycopg.errors.InsufficientPrivilege), connect(role) as connection:

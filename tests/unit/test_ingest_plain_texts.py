@@ -140,6 +140,34 @@ def test_a_file_in_parts_is_judged_like_the_file_as_a_whole(
     assert in_parts.warnings == whole.warnings
 
 
+@settings(max_examples=400, deadline=None, database=None)
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["", " ", "a", "é", "x y", "\u3000", "\x1f", "\r", "1,5"]), max_size=5), max_size=6
+    ),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.booleans(),
+)
+def test_rows_split_where_separators_stand_are_those_of_the_csv_module(
+    rows: list[list[str]], line_end: str, is_ended: bool
+) -> None:
+    shape, header = load_contract("woonbedrijf").format, ("a", "b", "c")
+    piece = line_end.join(map(";".join, rows)) + line_end * is_ended
+    if not piece:
+        return
+    split = opening._split_rows(shape, header, piece, 1)
+    assert split is not None
+    text = opening._Text(io.BytesIO(), "utf-8")
+    records, lines = opening._recorded_rows(shape, header, piece, 1, text)
+    assert split[0].rows == records.rows
+    assert split[0].line_numbers.tolist() == records.line_numbers.tolist()
+    assert split[0].misshapen.tolist() == records.misshapen.tolist()
+    if split[0].verbatim is not None:
+        kept = split[0].verbatim
+        found = kept.rows(0, len(rows)).decode().split(kept.row_end)
+        assert [tuple(row.split(kept.value_end)) for row in found] == records.rows
+
+
 @pytest.mark.parametrize("size", [30, 500])
 def test_a_fault_far_into_a_file_refuses_it(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VS_BSN_KEY", "a key for this test")
