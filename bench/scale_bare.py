@@ -11,6 +11,7 @@ import csv
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import psycopg
@@ -58,7 +59,10 @@ def compiled_models(month: Month, stages: Sequence[str]) -> list[Model]:
         raise RuntimeError(f"dbt could not compile the month: {answer.exception}")
     # the same SQL runs in another database
     here = f'"{Settings.from_environment().environment["VS_WAREHOUSE_DATABASE"]}".'
-    nodes = [result.node for result in answer.result.results if result.node.config.materialized == "incremental"]
+    compiled = {result.node.unique_id: result.node for result in answer.result.results}
+    # dbt compiles in any order; a table is made after those it reads, through views too
+    reads = {name: [one for one in node.depends_on.nodes if one in compiled] for name, node in compiled.items()}
+    nodes = [compiled[name] for name in TopologicalSorter(reads).static_order()]
     models = [
         Model(
             name=node.name,
@@ -69,8 +73,9 @@ def compiled_models(month: Month, stages: Sequence[str]) -> list[Model]:
             select=node.compiled_code.replace(here, ""),
         )
         for node in nodes
+        if node.config.materialized == "incremental"
     ]
-    # within a stage dbt compiled them in the order of the graph
+    # the order of the stages, and within a stage that of the graph
     return sorted(models, key=lambda model: stages.index(model.stage))
 
 
