@@ -43,6 +43,7 @@ LOGS = (
 FOLDERS = ("disk/exchange", "reports", "sandbox")
 #: when a file came, by the real clock; dbt takes it along
 CLOCKED = ("received_at", "first_received_at")
+VERDICTS = "verdicts of the gates"
 CLOCK = "2024-12-01 12:00:00+01"
 
 
@@ -275,7 +276,7 @@ def _judged(connection: psycopg.Connection) -> dict[str, str]:
         "select distinct gate, rule, success, checked_rows, unexpected_rows, observed from ops.gate_results"
         " order by 1, 2, 3, 4, 5, 6"
     ).fetchall()
-    return {"verdicts of the gates": hashlib.sha256(repr(rows).encode()).hexdigest()}
+    return {VERDICTS: hashlib.sha256(repr(rows).encode()).hexdigest()}
 
 
 def _empty(folder: Path) -> None:

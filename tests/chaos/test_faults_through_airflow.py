@@ -171,6 +171,9 @@ def test_the_scheduler_and_the_warehouse_are_killed(
     platform: Platform, direct: Mapping[Month, Mapping[str, str]], tried: list[Trial], dice: random.Random
 ) -> None:
     """The month is under way when the scheduler goes; it goes on after `vs up`, and PostgreSQL goes."""
+    if not platform.query("select from ops.closure_ledger where signal_month = %s", str(FIRST)):
+        partners_deliver(FIRST, platform.exchange, seed=SEED)
+        platform.vs("month", str(FIRST), "--approve")
     partners_deliver(SECOND, platform.exchange, seed=SEED)
 
     def kill_scheduler() -> None:
