@@ -72,6 +72,7 @@ class Quiet:
 
 def main() -> int:
     asked = _asked()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     figures: Figures = {"seed": asked.seed, "turns": asked.turns, "dbt_turns": asked.dbt_turns}
     print(f"seed {asked.seed}, {asked.turns} turns a side after one to warm up", flush=True)
     with tempfile.TemporaryDirectory(prefix="vs-bench-") as folder, _platform(Path(folder), asked.seed) as airflow:
