@@ -4,7 +4,7 @@ In one run, on one platform as `vs up --sandbox` makes it, with both sides in tu
   overhead  a month of some 450 signals through Airflow, driven as `vs month M --approve` does, against the same month
             called step by step in one process (tests/month_in_process.py), in a warehouse of its own in the same server
   dbt       the dbt stages of a month as the house runs them, one Cosmos task a stage, against one task a model
-            (bench/dags/dbt_one_task_per_model.py), on the same platform, month and models
+            (bench/dags/one_task_per_model.py), on the same platform, month and models
 
 Both sides of a month hold the same: four deliveries, five dbt stages (marts twice), nine gates, a request to the
 enrichment provider and the wait for its answer, two approvals, call list, work lists, outcomes by HTTP, closures,
@@ -51,7 +51,8 @@ from tests import month_in_process
 
 FIRST = Month(2024, 4)
 MOST_TIMES_DIRECT, FASTER_THAN_A_TASK_A_MODEL = 4.0, 4.0
-BY_STAGE, BY_MODEL = "dbt_by_stage", "dbt_one_task_per_model"
+# not dbt_…: dbt imports every module of that name on its path as a plugin of its own
+BY_STAGE, BY_MODEL = "one_task_per_stage", "one_task_per_model"
 DAG_APPEARS_WITHIN = RUN_ENDS_WITHIN = 1800.0
 Figures = dict[str, float | int | str]
 

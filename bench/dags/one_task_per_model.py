@@ -22,7 +22,7 @@ FLAGS = [
 
 
 @dag(schedule=PartitionedAtRuntime(), start_date=START, catchup=False, doc_md=__doc__)
-def dbt_one_task_per_model():
+def one_task_per_model():
     before = None
     for stage in STAGES:
         models = DbtTaskGroup(
@@ -59,4 +59,4 @@ def dbt_one_task_per_model():
         before = models
 
 
-dbt_one_task_per_model()
+one_task_per_model()

@@ -10,7 +10,7 @@ from include.orchestration.defaults import START
 
 
 @dag(schedule=PartitionedAtRuntime(), start_date=START, catchup=False, doc_md=__doc__)
-def dbt_by_stage():
+def one_task_per_stage():
     (
         dbt_stage("matched")
         >> dbt_stage("enriched")
@@ -20,4 +20,4 @@ def dbt_by_stage():
     )
 
 
-dbt_by_stage()
+one_task_per_stage()
