@@ -63,32 +63,31 @@ def compiled_models(month: Month, stages: Sequence[str]) -> list[Model]:
     # dbt compiles in any order; a table is made after those it reads, through views too
     reads = {name: [one for one in node.depends_on.nodes if one in compiled] for name, node in compiled.items()}
     nodes = [compiled[name] for name in TopologicalSorter(reads).static_order()]
-    models = [
+    return [
         Model(
             name=node.name,
-            stage=next(tag for tag in node.tags if tag in stages),
+            stage=stage,
             relation=node.relation_name.replace(here, ""),
             month_column=node.config.get("month_column") or "signal_month",
             header=node.config.get("sql_header") or "",
             select=node.compiled_code.replace(here, ""),
         )
+        # a table of several stages is made in each of them, as dbt does: closures are proposed again with the outcomes
+        for stage in stages
         for node in nodes
-        if node.config.materialized == "incremental"
+        if stage in node.tags and node.config.materialized == "incremental"
     ]
-    # the order of the stages, and within a stage that of the graph
-    return sorted(models, key=lambda model: stages.index(model.stage))
 
 
-def run_models(connection: psycopg.Connection, models: Iterable[Model], month: Month, replace: bool = False) -> None:
-    """Fill the month of every table; `replace` first empties it."""
+def run_models(connection: psycopg.Connection, models: Iterable[Model], month: Month) -> None:
+    """The month of every table, replaced."""
     for model in models:
         with connection.transaction():
             if model.header.strip():
                 connection.execute(model.header)
             shape = connection.execute(f"select * from ({model.select}) as rows limit 0").description
             columns = ", ".join(f'"{column.name}"' for column in shape)
-            if replace:
-                connection.execute(f"delete from {model.relation} where {model.month_column} = '{month}'")
+            connection.execute(f"delete from {model.relation} where {model.month_column} = '{month}'")
             connection.execute(f"insert into {model.relation} ({columns}) {model.select}")
             connection.execute(f"set local default_statistics_target = 20; analyze {model.relation}")
 
