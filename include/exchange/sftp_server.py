@@ -4,8 +4,8 @@ asyncssh speaks SSH and SFTP; this says who may see what. A partner's account se
 put, rename and list files, and its receipts and feedback as `/receipts`, which it may read. An account of the platform
 itself (workers on another machine) sees the whole exchange. The users file, JSON, one account a name:
 
-    {"zorgplus": {"password": "…", "public_keys": ["ssh-ed25519 AAAA…"],
-                  "folders": {"/": ["inbox/zorgplus", "deliver"], "/receipts": ["outbox/partners/zorgplus", "read"]}}}
+    {"<partner>": {"password": "…", "public_keys": ["ssh-ed25519 AAAA…"],
+                  "folders": {"/": ["inbox/<partner>", "deliver"], "/receipts": ["outbox/partners/<partner>", "read"]}}}
 
 Settings: VS_SFTP_USERS (that file, read again at every login), VS_EXCHANGE_ROOT, VS_SFTP_HOST, VS_SFTP_PORT, and
 VS_SFTP_HOST_KEY_FILE (made when it is not there; its public half is logged, for the known_hosts of others).
