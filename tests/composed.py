@@ -33,7 +33,6 @@ from tests.scale_out.broker import server_binary
 
 #: the port a service listens on in its container
 PORTS = {"postgres": 5432, "api-server": 8080, "redis": 6379, "superset": 8088, "sftp": 2022, "sandbox": 8100}
-LISTENS_AT = re.compile(r"(?:(?<=:)|(?<=port )|(?<=-p ))(" + "|".join(str(port) for port in PORTS.values()) + r")\b")
 PATIENCE_SECONDS = 600.0
 
 
@@ -92,9 +91,11 @@ class Composed:
                 return str(self.ports[port])
         if text == "postgres":
             return "127.0.0.1"
-        by_number = {str(number): str(self.ports[name]) for name, number in PORTS.items()}
-        text = LISTENS_AT.sub(lambda found: by_number[found[1]], text)
-        text = re.sub(rf"\b({'|'.join(PORTS)})(?=:\d)", "127.0.0.1", text).replace("0.0.0.0", "127.0.0.1")
+        text = text.replace("0.0.0.0", "127.0.0.1")
+        for name, number in PORTS.items():
+            # only where a port is meant: a password may begin with any digits
+            text = re.sub(rf"(?:\b{name}|127\.0\.0\.1):{number}\b", f"127.0.0.1:{self.ports[name]}", text)
+            text = re.sub(rf"(port |-p ){number}\b", rf"\g<1>{self.ports[name]}", text)
         text = text.replace("/run/secrets", str(self._secrets_of(service)))
         text = text.replace("/opt/vroegsignalering", str(PROJECT_ROOT))
         return text.replace("/var/lib/vroegsignalering", str(self.home))

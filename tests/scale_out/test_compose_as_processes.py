@@ -64,6 +64,8 @@ def is_here(service: str) -> bool:
 
 def test_every_service_starts_and_its_health_check_passes(services: Composed):
     for name, service in services.services.items():
+        if service.get("profiles") == ["backup"]:
+            continue  # a command, not a service: the last test runs it
         if not is_here(name):
             print(f"{name}: LEFT OUT, Superset is not installed (make bi)")
             continue
@@ -98,7 +100,7 @@ def test_no_secret_stands_in_an_argument(services: Composed):
     arguments = [Path(f"/proc/{one.pid}/cmdline") for one in services.running.values()]
     shown = "".join(path.read_text(encoding="utf-8", errors="replace") for path in arguments if path.exists())
     assert len(words) > 10
-    assert "api-server" in shown
+    assert "include.exchange.sftp_server" in shown
     assert not [word for word in words if word in shown]
 
 
@@ -152,7 +154,7 @@ def test_a_backup_restored_into_an_empty_server_gives_the_same_hashes(services: 
         assert "a restore never writes over one" in again
         another.start("prepare")
         assert another.running["prepare"].wait(600) == 0, another.last_words("prepare")
-        assert "0 migrations applied now" in another.last_words("prepare")
+        assert "(0 migrations applied now)" in another.log("prepare").read_text(encoding="utf-8")
 
 
 def contents(services: Composed) -> dict[str, str]:
