@@ -37,6 +37,7 @@ class Figures:
     feedback_rows: int = 0
     returned: int = 0
     found_again: int = 0
+    moved_unreached: int = 0
     relapses: int = 0
 
     def __str__(self) -> str:
@@ -155,15 +156,21 @@ def _look_back(figures: Figures, months: Sequence[Month], exchange: Path) -> Non
             figures.feedback_rows += len(statuses)
     for file in sorted((exchange / "outbox" / "cbs").glob("*.json")):
         require_valid(json.loads(file.read_text(encoding="utf-8")))
-    with connect(Role.BI_READER) as connection:
+    with connect(Role.TRANSFORMER) as connection:
         (figures.closures_rejected,) = connection.execute(
             "select count(*) from marts.fct_month_end_closures where ris_state = 'rejected' and state = 'open'"
         ).fetchone()
-        figures.returned, figures.found_again, figures.relapses = connection.execute(
+        # who moved and was not reached is on no address and in no refusal of before: found as the same person
+        figures.returned, figures.found_again, figures.moved_unreached, figures.relapses = connection.execute(
             "select count(*) filter (where ended_as in ('refused', 'not_reached') and case_id is not null),"
             " count(*) filter (where ended_as in ('refused', 'not_reached') and case_id is not null"
             "  and (is_consecutive or route = 'direct_recurring')),"
-            " count(*) filter (where is_quick_fix_relapse) from marts.rpt_returning_signals"
+            " count(*) filter (where ended_as = 'not_reached' and case_id is not null and is_same_person"
+            "  and not (is_consecutive or route = 'direct_recurring') and not exists ("
+            "   select from intermediate.int_signals__matched as now"
+            "   inner join intermediate.int_signals__matched as earlier on earlier.address_key = now.address_key"
+            "   where now.signal_id = back.signal_id and earlier.case_id = back.earlier_case_id)),"
+            " count(*) filter (where is_quick_fix_relapse) from marts.rpt_returning_signals as back"
         ).fetchone()
 
 
