@@ -1,4 +1,4 @@
--- Rows of a delivery land at the pace of COPY (measured in docs/adr/0010-the-pace-of-a-delivery.md).
+-- Rows of a delivery land at the pace of COPY (measured in docs/adr/0006-the-pace-of-a-delivery.md).
 
 -- A signal is never looked up by its line: signals are read by month, and by delivery when rows of one are released.
 -- Both stand together in the table as they were loaded, so an index over ranges of pages finds them and costs nothing
