@@ -17,7 +17,6 @@ seconds of processor each way takes, of our process and of the server together, 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import secrets
 import shutil
@@ -34,6 +33,7 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from bench.figures import tell
 from bench.large_delivery import PARTNER, write_delivery
 from include.local.instance import WAREHOUSE_DATABASE, Instance
 from include.months import Month
@@ -265,14 +265,7 @@ def _told(figures: dict[str, float | int | str]) -> int:
         pace = float(figures["pace_of_large_against_200k"])
         goals["large file under 1 GiB"] = float(figures["peak_memory_mib"]) < MOST_MEMORY_MIB
         goals["large file at the same pace within 20 %"] = pace >= 1 - RATE_WITHIN
-    print()
-    for name, value in figures.items():
-        print(f"{name}: {value}")
-    for name, is_met in goals.items():
-        print(f"goal {name}: {'met' if is_met else 'NOT met'}")
-    result = PROJECT_ROOT / "build" / "bench" / "ingest.json"
-    result.parent.mkdir(parents=True, exist_ok=True)
-    result.write_text(json.dumps({"figures": figures, "goals": goals}, indent=2) + "\n", encoding="utf-8")
+    tell("ingest", figures, goals)
     return 0
 
 

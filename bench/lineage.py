@@ -21,9 +21,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.figures import RESULTS, tell
 from include.settings import PROJECT_ROOT
 
-PROVIDER = PROJECT_ROOT / "build" / "bench" / "openlineage"
+PROVIDER = RESULTS / "openlineage"
 MODELS = 40
 
 TASKS = """
@@ -95,11 +96,7 @@ def main() -> int:
         "ours_costs_ms_a_stage_of_40_models": round(1000 * processor["ours"], 1),
         "load": round(os.getloadavg()[0], 1),
     }
-    for name, value in figures.items():
-        print(f"{name}: {value}")
-    result = PROJECT_ROOT / "build" / "bench" / "lineage.json"
-    result.parent.mkdir(parents=True, exist_ok=True)
-    result.write_text(json.dumps({"figures": figures}, indent=2) + "\n", encoding="utf-8")
+    tell("lineage", figures)
     return 0
 
 

@@ -16,21 +16,19 @@ is what both used of the processor (of ours the whole stage), which says more th
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import secrets
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 
+from bench.figures import tell
 from bench.matching_baselines import Best, exact, splink
 from bench.matching_scores import Score, score
 from bench.matching_signals import DataSet, signals_with_truth
 from bench.matching_warehouse import Built, Server, own_server
 from include.months import Month
 
-RESULT = Path(__file__).parent.parent / "build" / "bench" / "matching.json"
 PARTS = ("quality", "scale", "history", "rebuild")
 DIRT = {"light": 0.3, "default": 1.0, "heavy": 3.0}
 QUALITY_SIGNALS, QUALITY_SEEDS = 5_000, 3
@@ -195,15 +193,8 @@ def main() -> None:
             measure_history(server, figures, seed)
         if "rebuild" in parts:
             measure_rebuild(server, figures, seed)
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
     figures.add("load", round(os.getloadavg()[0], 1))
-    told = {"figures": figures.values, "goals": figures.goals}
-    RESULT.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    print()
-    for name, value in figures.values.items():
-        print(f"{name}: {value}")
-    for name, is_met in figures.goals.items():
-        print(f"goal {name}: {'met' if is_met else 'NOT met'}")
+    tell("matching", figures.values, figures.goals)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.figures import tell
 from bench.task_times import Watch, processor_seconds
 from include.local.airflow import LocalAirflow
 from include.local.airflow_api import AirflowApi, Task
@@ -394,14 +395,7 @@ def _told(figures: Figures) -> int:
         goals[f"dbt by stage at least {FASTER_THAN_A_TASK_A_MODEL:g}x faster than one task a model"] = (
             float(figures["dbt_faster_than_one_task_per_model"]) >= FASTER_THAN_A_TASK_A_MODEL
         )
-    print()
-    for name, value in figures.items():
-        print(f"{name}: {value}")
-    for name, is_met in goals.items():
-        print(f"goal {name}: {'met' if is_met else 'NOT met'}")
-    result = PROJECT_ROOT / "build" / "bench" / "month.json"
-    result.parent.mkdir(parents=True, exist_ok=True)
-    result.write_text(json.dumps({"figures": figures, "goals": goals}, indent=2) + "\n", encoding="utf-8")
+    tell("month", figures, goals)
     return 0
 
 

@@ -16,7 +16,6 @@ is the highest of samples: our process's own, and the server's with the shared p
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import secrets
@@ -36,6 +35,7 @@ import psutil
 import psycopg
 
 from bench import scale_bare
+from bench.figures import tell
 from bench.scale_month import STEPS, Clock, answer, build, partners_deliver, take_in
 from include.local.instance import WAREHOUSE_DATABASE, Instance
 from include.months import Month
@@ -43,7 +43,6 @@ from include.sandbox.partners import PARTNERS
 from include.sandbox.settings import SandboxSettings
 from include.settings import PROJECT_ROOT
 
-RESULT = PROJECT_ROOT / "build" / "bench" / "scale.json"
 PARTS = ("month", "history")
 MOST_MINUTES, OF_BARE_SQL, OF_MONTH_TWO = 10.0, 2.5, 1.3
 MONTH = Month.parse("2024-06")
@@ -368,13 +367,7 @@ def _told(figures: Figures) -> int:
     if "history_ratio" in figures:
         ratios = [float(figures[name]) for name in ("history_ratio", "history_processor_ratio")]
         goals[f"month {figures['history_months']} at most {OF_MONTH_TWO:g}x month 2"] = max(ratios) <= OF_MONTH_TWO
-    print()
-    for name, value in figures.items():
-        print(f"{name}: {value}")
-    for name, is_met in goals.items():
-        print(f"goal {name}: {'met' if is_met else 'NOT met'}")
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(json.dumps({"figures": figures, "goals": goals}, indent=2) + "\n", encoding="utf-8")
+    tell("scale", figures, goals)
     return 0
 
 
