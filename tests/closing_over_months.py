@@ -160,16 +160,20 @@ def _look_back(figures: Figures, months: Sequence[Month], exchange: Path) -> Non
         (figures.closures_rejected,) = connection.execute(
             "select count(*) from marts.fct_month_end_closures where ris_state = 'rejected' and state = 'open'"
         ).fetchone()
-        # who moved and was not reached is on no address and in no refusal of before: found as the same person
+        # who moved is on no address of before; without a refusal that still stands he is found as the same person
         figures.returned, figures.found_again, figures.moved_unreached, figures.relapses = connection.execute(
             "select count(*) filter (where ended_as in ('refused', 'not_reached') and case_id is not null),"
             " count(*) filter (where ended_as in ('refused', 'not_reached') and case_id is not null"
             "  and (is_consecutive or route = 'direct_recurring')),"
-            " count(*) filter (where ended_as = 'not_reached' and case_id is not null and is_same_person"
+            " count(*) filter (where ended_as in ('refused', 'not_reached') and case_id is not null and is_same_person"
             "  and not (is_consecutive or route = 'direct_recurring') and not exists ("
             "   select from intermediate.int_signals__matched as now"
             "   inner join intermediate.int_signals__matched as earlier on earlier.address_key = now.address_key"
-            "   where now.signal_id = back.signal_id and earlier.case_id = back.earlier_case_id)),"
+            "   where now.signal_id = back.signal_id and earlier.case_id = back.earlier_case_id)"
+            "  and not exists (select from (select distinct on (outcome_id) result_code from landing.ris_outcomes"
+            "    where case_id = back.earlier_case_id order by outcome_id, updated_at desc) as newest"
+            "   inner join staging.outcome_consequences as consequences using (result_code)"
+            "   where consequences.consequence = 'refused_help')),"
             " count(*) filter (where is_quick_fix_relapse) from marts.rpt_returning_signals as back"
         ).fetchone()
 
