@@ -57,6 +57,7 @@ def new_files(partners: list[str]) -> dict[str, str]:
         # what importing the dashboards needs besides: the way to the marts, and the passwords of the first accounts
         "superset_prepare.env": _lines(
             {
+                # Superset's own mask of a password (MASKED_PASSWORD in include/bi/assets.py): the real one is beside it
                 "VS_SUPERSET_MARTS": "postgresql+psycopg2://bi_reader:XXXXXXXXXX@postgres:5432/vroegsignalering",
                 "VS_SUPERSET_MARTS_PASSWORD": marts,
                 "VS_SUPERSET_PASSWORD_BEHEER": secrets.token_urlsafe(16),
