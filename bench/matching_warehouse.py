@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import itertools
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 import psutil
 import psycopg
 
 from bench.matching_signals import land
+from bench.own_instance import own_instance
 from include.local.instance import WAREHOUSE_DATABASE, Instance
 from include.months import Month
 from include.warehouse.dbt import build_stage
@@ -146,16 +145,8 @@ class Server:
 @contextmanager
 def own_server() -> Iterator[Server]:
     """A server in a temporary folder, gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="vs-bench-") as folder:
-        instance = Instance(Path(folder) / "home")
-        instance.create()
-        instance.start_warehouse()
-        os.environ.update(instance.platform_environment())
-        try:
-            build_stage("foundation")
-            yield Server(instance, itertools.count(1))
-        finally:
-            instance.postgres.stop()
+    with own_instance() as instance:
+        yield Server(instance, itertools.count(1))
 
 
 def _roots(links: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -22,7 +22,6 @@ import secrets
 import statistics
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -36,6 +35,7 @@ import psycopg
 
 from bench import scale_bare
 from bench.figures import tell
+from bench.own_instance import own_instance
 from bench.scale_month import STEPS, Clock, answer, build, partners_deliver, take_in
 from include.local.instance import WAREHOUSE_DATABASE, Instance
 from include.months import Month
@@ -99,18 +99,8 @@ class Platform:
 
 @contextmanager
 def own_platform() -> Iterator[Platform]:
-    from include.warehouse.dbt import build_stage
-
-    with tempfile.TemporaryDirectory(prefix="vs-bench-") as folder:
-        instance = Instance(Path(folder) / "home")
-        instance.create()
-        instance.start_warehouse()
-        os.environ.update(instance.platform_environment())
-        try:
-            build_stage("foundation")
-            yield Platform(instance)
-        finally:
-            instance.postgres.stop()
+    with own_instance() as instance:
+        yield Platform(instance)
 
 
 class Memory(threading.Thread):
