@@ -198,12 +198,9 @@ class House:
         return tables | {f"fingerprint of {name}": one for name, one in marts.items()} | self._files()
 
     def _files(self) -> dict[str, str]:
-        return {
-            str(path.relative_to(self.home)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for folder in ("exchange", "reports", "sandbox")
-            for path in sorted((self.home / folder).rglob("*"))
-            if path.is_file()
-        }
+        found = {name: one for folder in FOLDERS for name, one in files_of(self.home, folder).items()}
+        assert any(name.startswith("disk/exchange/") for name in found), "no file of the exchange is compared"
+        return found
 
     # -- the world around it -------------------------------------------------------------------------------------------
 
