@@ -15,7 +15,7 @@ every replay and restore, and before a month is built (include/warehouse/forgett
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -210,21 +210,27 @@ def _erase_in(
     if not columns:
         return 0
     values = values_of(trail) | {"salt": salt, "persons": list(trail.person_ids), "months": list(trail.months)}
-    changes = [sql.SQL("{} = {}").format(sql.Identifier(name), _erased(name, kind)) for name, kind in columns.items()]
-    untouched = [sql.SQL("{} is not distinct from {}").format(sql.Identifier("t", name), _erased(name, kind, "t"))
-                 for name, kind in columns.items() if kind != "text"] + [
-        sql.SQL("coalesce({} ~ '^(\\+?erased_[0-9a-f]{{16}}|[0-9]{{4}}XX)$', true)").format(sql.Identifier("t", name))
-        for name, kind in columns.items() if kind == "text"
-    ]  # fmt: skip
+    changes, is_done = unrecognisable(columns)
     statement = sql.SQL("update {} as t set {} where ({}) and not ({})").format(
-        table.identifier, sql.SQL(", ").join(changes), condition, sql.SQL(" and ").join(untouched)
+        table.identifier, changes, condition, is_done
     )
     return connection.execute(statement, values).rowcount
 
 
-def _erased(name: str, kind: str, alias: str | None = None) -> sql.Composable:
+def unrecognisable(columns: Mapping[str, str]) -> tuple[sql.Composable, sql.Composable]:
+    """What the columns (name → type) of a row `t` become, and whether they are that already; `salt` is a parameter."""
+    changes = [sql.SQL("{} = {}").format(sql.Identifier(name), _erased(name, kind)) for name, kind in columns.items()]
+    done = [sql.SQL("{} is not distinct from {}").format(sql.Identifier("t", name), _erased(name, kind))
+            for name, kind in columns.items() if kind != "text"] + [
+        sql.SQL("coalesce({} ~ '^(\\+?erased_[0-9a-f]{{16}}|[0-9]{{4}}XX)$', true)").format(sql.Identifier("t", name))
+        for name, kind in columns.items() if kind == "text"
+    ]  # fmt: skip
+    return sql.SQL(", ").join(changes), sql.SQL(" and ").join(done)
+
+
+def _erased(name: str, kind: str) -> sql.Composable:
     """What stands in a column afterwards: nothing stays nothing, so that what was filled in is still counted."""
-    column = sql.Identifier(alias, name) if alias else sql.Identifier(name)
+    column = sql.Identifier("t", name)
     if name == "postcode":
         # the area is counted, and some thousand addresses share it
         return sql.SQL("left({}, 4) || 'XX'").format(column)

@@ -4,7 +4,8 @@ Rule (AVG art. 5(1)(e); the months are the municipality's, domain page §6): how
 its contract (slaProperties `retention`, in months); what dbt builds in between has its term in dbt_project.yml (`meta`,
 `retention_months`). A month M is expired for a term of n months when M lies n months or more before the purge's month.
 Signals that were not picked up, and the rows and files as they were delivered, have the shorter term of their contract
-(`retentionNotPickedUp`).
+(`retentionNotPickedUp`). In what dbt built their names and numbers go as soon as no month looks back at them
+(`names_not_picked_up_months`); what is left of them is counted and accounted for.
 Nothing is left out by forgetting it: the tables are looked up in the warehouse, and one without a term stops the purge.
 What no contract describes (our own logs, answers to residents) has its term in own_terms.yml.
 What stays: counts. KPIs of a purged month are kept by their own contract, and no stage is built again for a month that
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import logging
 import re
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +32,8 @@ from include.exchange.folders import Exchange
 from include.months import Month
 from include.settings import DBT_PROJECT_FOLDER, Role, Settings
 from include.warehouse.connection import connect
+from include.warehouse.erasure import unrecognisable
+from include.warehouse.person_tables import said, tables
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +105,7 @@ def purge_expired(month: Month) -> list[Certificate]:
     with connect(Role.ADMIN) as connection:
         terms = [*_table_terms(connection), *_own_table_terms()]
         certificates = [_purge_table(connection, term, month) for term in _children_first(terms)]
+        certificates.append(_forget_names(connection, month))
         _certify(connection, month, certificates)
     files = [_purge_folder(term, month) for term in _folder_terms()]
     files += [_purge_own_folder(term, month) for term in _own_folder_terms()]
@@ -245,6 +250,35 @@ def _purge_table(connection: psycopg.Connection, term: Term, month: Month) -> Ce
         statement = sql.SQL("delete from {} where {}").format(sql.Identifier(*term.kept.split(".")), condition)
         deleted = connection.execute(statement, {"through": str(through)}).rowcount
     return Certificate(term.kept, term.what, term.months, str(through), deleted)
+
+
+def _forget_names(connection: psycopg.Connection, month: Month) -> Certificate:
+    """Who signals that were not picked up are about goes from dbt's tables; what was filled in is still counted.
+
+    Of somebody who is not to be approached it stays as long as the table: by it that person is recognised.
+    """
+    (months,) = (
+        int(layer["+meta"]["names_not_picked_up_months"])
+        for layer in _layers()
+        if "names_not_picked_up_months" in layer.get("+meta", {})
+    )
+    names, term = set(said()["names_and_numbers"]), Term("intermediate", "names of signals not picked up", months)
+    through, forgotten = term.expired_through(month), 0
+    for table in tables(connection):
+        of_signals = table.name.startswith("intermediate.") and not table.is_view and "signal_id" in table.columns
+        columns = {name: kind for name, kind in table.columns.items() if of_signals and name in names}
+        if not columns:
+            continue
+        changes, is_done = unrecognisable(columns)
+        statement = sql.SQL(
+            "update {} as t set {} from intermediate.int_signals__matched as judged"
+            " where judged.signal_id = t.signal_id and judged.signal_month = t.signal_month"
+            " and judged.signal_month <= %(through)s and judged.case_id is null"
+            " and judged.status_rule_id not like 'suppressed%%' and not ({})"
+        ).format(table.identifier, changes, is_done)
+        values = {"through": str(through), "salt": secrets.token_hex(32)}
+        forgotten += connection.execute(statement, values).rowcount
+    return Certificate(term.kept, term.what, term.months, str(through), forgotten)
 
 
 def _condition(connection: psycopg.Connection, term: Term) -> sql.Composable | None:

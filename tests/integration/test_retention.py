@@ -12,6 +12,7 @@ from include.months import Month
 from include.settings import Role, Settings
 from include.warehouse.connection import connect
 from include.warehouse.dbt import build_stage
+from include.warehouse.fingerprints import month_fingerprint
 from include.warehouse.retention import Certificate, MonthIsPurged, NoTermOfRetention, purge_expired, refuse_purged
 from tests.dbt.landed import Signal, land, rows
 
@@ -111,6 +112,57 @@ def test_after_half_a_year_only_what_was_picked_up_is_left(exchange: Path) -> No
     assert not [one for one in purge_expired(Month(2024, 7)) if one.deleted]
     certified = rows("select deleted from ops.purge_certificates where kept = 'archive' and purged_in = '2024-07'")
     assert certified == [(1,)]
+
+
+def test_names_of_who_was_not_picked_up_go_when_no_month_looks_back_at_them(exchange: Path) -> None:
+    """Counts, feedback and DDAS of the month stay what they were; who is not to be approached is still recognised."""
+    month, last = OLD.next, OLD.next.plus(7)
+    told = {"phone": "+31687654321", "postcode": "1011AB", "bsn_key": "b" * 64, "extra": {"email": "elders@a.example"}}
+    land(month, [
+        Signal("in", "Jansen", phone="+31612345678"), Signal("out", "Elders", initials="Q.", **told),
+        Signal("objects", "Bezwaar", house_number=2),
+    ])  # fmt: skip
+    build_stage("matched", month)
+    with connect(Role.ADMIN) as connection:
+        connection.execute(
+            "update intermediate.int_signals__matched set case_id = null, status_rule_id = 'suppressed_objection'"
+            " where surname = 'Bezwaar'"
+        )
+    for stage in STAGES[3:]:
+        build_stage(stage, month)
+    purge_expired(last.previous)
+    assert "Elders" in written(month)
+    before = stands(month)
+    assert len(before[1]) == len(before[2]) == 3
+    assert of(purge_expired(last), "intermediate", "names of signals not picked up").deleted == 2
+    left = written(month)
+    for name in ("Elders", "ELDERS", "elders", "Q.", "87654321", "bbbb"):
+        assert name not in left
+    assert "Jansen" in left
+    assert "Bezwaar" in left
+    for stage in STAGES[3:]:
+        build_stage(stage, month)
+    assert stands(month) == before
+    assert of(purge_expired(last), "intermediate", "names of signals not picked up").deleted == 0
+
+
+def written(month: Month) -> str:
+    """All rows of the month in dbt's tables, as text."""
+    return "\n".join(
+        text
+        for table, months in months_in("intermediate").items()
+        if str(month) in months
+        for (text,) in rows(f"select t::text from intermediate.{table} as t where signal_month = '{month}'")
+    )
+
+
+def stands(month: Month) -> tuple:
+    """What is counted, told to partners and accounted for of the month."""
+    return (
+        month_fingerprint(month),
+        rows(f"select * from outbound.out_partner_feedback where signal_month = '{month}' order by 2, 3"),
+        rows(f"select * from outbound.out_ddas_signals where signal_month = '{month}' order by 2"),
+    )
 
 
 def test_in_the_end_only_counts_are_left(exchange: Path) -> None:
