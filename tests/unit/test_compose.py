@@ -180,7 +180,9 @@ def test_only_sftp_is_reachable_from_outside():
 
 def test_everything_is_pinned_checked_and_without_root():
     for name, service in SERVICES.items():
-        assert re.search(r":v?\d+\.\d+", service["image"]), f"{name}: pin a version"
+        assert re.search(r":v?\d+\.\d+\.\d+$|^postgres:\d+\.\d+-", service["image"]), f"{name}: pin a version"
+        assert service["cap_drop"] == ["ALL"], f"{name} keeps capabilities"
+        assert service["security_opt"] == ["no-new-privileges:true"], f"{name} may gain privileges"
         assert int(service["user"].split(":")[0]) > 0, f"{name} runs as root"
         assert service.get("restart") == "no" or service["healthcheck"]["test"], f"{name} has no health check"
     for name in ("Dockerfile", "Dockerfile.superset"):
