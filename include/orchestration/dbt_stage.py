@@ -35,7 +35,9 @@ PARSE_RESULT = "partial_parse.msgpack"
 # PostgreSQL's words for what another try may get past
 INTERRUPTION = re.compile(
     r"deadlock detected|lock timeout|could not serialize|could not connect|connection refused|connection to server"
-    r"|server closed the connection|terminating connection|the database system is",
+    r"|server closed the connection|terminating connection|the database system is"
+    # a server without room, as a full disk is for our own statements (psycopg.OperationalError)
+    r"|no space left on device|disk full|out of memory|too many clients|remaining connection slots",
     re.IGNORECASE,
 )
 

@@ -31,6 +31,7 @@ def action(failure: BaseException) -> RetryAction:
         psycopg.OperationalError("server closed the connection unexpectedly"),
         psycopg.errors.DeadlockDetected(),
         psycopg.errors.LockNotAvailable(),
+        psycopg.errors.DiskFull(),
         ConnectionResetError(),
         TimeoutError(),
         httpx.ReadTimeout("slow"),
@@ -80,6 +81,9 @@ def test_every_named_failure_exists() -> None:
         "Database Error in model int_cases: deadlock detected",
         "canceling statement due to lock timeout",
         "terminating connection due to administrator command",
+        'could not extend file "pg_tblspc/1/PG_18/2/3": No space left on device',
+        'could not write to file "base/pgsql_tmp/pgsql_tmp1.0": No space left on device',
+        "connection failed: FATAL:  sorry, too many clients already",
     ],
 )
 def test_dbt_messages_of_a_lost_connection_or_lock_are_known(message: str) -> None:
