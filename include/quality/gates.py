@@ -136,6 +136,8 @@ def _judge(suite: Mapping[str, Any], month: Month) -> Iterator[RuleResult]:
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
+    import include.quality.counting  # noqa: F401
+
     role = Role[suite["role"].upper()]
     address = Settings.from_environment().dsn(role).replace("postgresql://", "postgresql+psycopg2://", 1)
     context = gx.get_context(mode="ephemeral")
