@@ -11,7 +11,7 @@ import itertools
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import pandas as pd
@@ -79,7 +79,10 @@ class Warehouse:
         """Of this process, and of the server with its connections, open and ended."""
         with psycopg.connect(self.dsn) as connection:
             server = psutil.Process(connection.info.backend_pid).parent()
-        times = [process.cpu_times() for process in server.children()]
+        times = []
+        for process in server.children():
+            with suppress(psutil.NoSuchProcess):  # it has just ended, and is counted with those
+                times.append(process.cpu_times())
         ended = server.cpu_times()
         of_server = ended.children_user + ended.children_system + sum(one.user + one.system for one in times)
         return time.process_time() + of_server

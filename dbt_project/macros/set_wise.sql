@@ -4,5 +4,6 @@
 #}
 {% macro set_wise() -%}
     set local enable_nestloop = off;
+    set local enable_mergejoin = off;
     set local work_mem = '96MB';
 {%- endmacro %}

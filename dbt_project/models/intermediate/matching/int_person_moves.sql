@@ -29,9 +29,14 @@ decided_both_ways as (
 
 -- two persons of one month know each other both ways
 compared as (
-    select left_signal_id as signal_id, right_signal_id as earlier_signal_id, tier, evidence, score from pairs
+    select
+        left_signal_id as signal_id, right_signal_id as earlier_signal_id, right_signal_month as earlier_signal_month,
+        tier, evidence, score
+    from pairs
     union all
-    select right_signal_id, left_signal_id, tier, evidence, score from pairs where right_signal_month = {{ month() }}
+    select right_signal_id, left_signal_id, {{ month() }}, tier, evidence, score
+    from pairs
+    where right_signal_month = {{ month() }}
 ),
 
 here as (
@@ -44,8 +49,8 @@ found as (
         compared.tier, compared.evidence, compared.score, compared.signal_id, compared.earlier_signal_id
     from compared
     inner join here on here.signal_id = compared.signal_id
-    inner join {{ ref('int_persons__resolved') }} as there on there.signal_id = compared.earlier_signal_id
-    where there.signal_month <= {{ month() }}
+    inner join {{ ref('int_persons__resolved') }} as there
+        on there.signal_id = compared.earlier_signal_id and there.signal_month = compared.earlier_signal_month
     union all
     select
         here.person_id, decided_both_ways.right_person_id, 'decided', 'decided by a person', 1.000,

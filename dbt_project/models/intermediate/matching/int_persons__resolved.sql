@@ -7,7 +7,7 @@
 -- a proposal (int_match_reviews). A false merge is worse than a miss. What a person decided about a pair stands above both.
 {{ config(
     tags=["matched"],
-    indexes=[{"columns": ["signal_month"]}, {"columns": ["signal_id"]}, {"columns": ["person_id", "signal_month"]}],
+    indexes=[{"columns": ["signal_month", "signal_id"]}, {"columns": ["person_id", "signal_month"]}],
     sql_header=set_wise(),
 ) }}
 
@@ -144,7 +144,9 @@ edges as materialized (
 
 -- all links first; only where that holds a contradiction, the stricter levels
 reached (node, other) as (
-    select distinct from_node, from_node from edges
+    select from_node, from_node from edges
+    union
+    select from_node, to_node from edges
     union
     select reached.node, edges.to_node
     from reached
@@ -199,6 +201,7 @@ known_identities as materialized (
     from earlier_persons
     inner join {{ ref('int_signals__keyed') }} as keyed
         on keyed.signal_id = earlier_persons.signal_id and keyed.signal_month = earlier_persons.signal_month
+    where keyed.signal_month < {{ month() }} and keyed.signal_month >= (select min(signal_month) from earlier_persons)
     group by earlier_persons.person_id, keyed.address_key
 ),
 
@@ -259,19 +262,23 @@ believed as materialized (
     )
 ),
 
+-- Who introduces a group. The day, not the moment: files that come together are loaded side by side, and which of them is
+-- first is chance; a file of a later day comes after them, so that it does not take over a person who may be on a call
+-- list already.
 members as materialized (
     select
-        new_signals.signal_id,
-        new_signals.first_received_at,
-        coalesce(believed.level, 0) as level,
-        coalesce(believed.group_id, new_signals.signal_id) as group_id
+        new_signals.signal_id, believed.level, believed.group_id,
+        first_value(new_signals.signal_id) over (
+            partition by believed.group_id, believed.level
+            order by {{ local_time('new_signals.first_received_at') }}::date, new_signals.signal_id
+        ) as introduced_by
     from new_signals
-    left join believed on believed.node = new_signals.signal_id
+    inner join believed on believed.node = new_signals.signal_id
 ),
 
 -- a group with a person we know is that person; with more than one, the one with the strongest link, then the latest
-recognised as materialized (
-    select distinct on (members.level, members.group_id)
+recognised as (
+    select distinct on (members.group_id, members.level)
         members.level, members.group_id, node_pairs.right_node as person_id
     from members
     inner join node_pairs
@@ -279,32 +286,12 @@ recognised as materialized (
     inner join believed
         on believed.node = node_pairs.right_node and believed.level = members.level and believed.group_id = members.group_id
     order by
-        members.level, members.group_id,
+        members.group_id, members.level,
         node_pairs.trust_level, node_pairs.score desc, node_pairs.right_signal_month desc, node_pairs.right_node
 ),
 
--- the day, not the moment: files that come together are loaded side by side, and which of them is first is chance; a
--- file of a later day comes after them, so that it does not take over a person who may be on a call list already
-introducing as materialized (
-    select distinct on (level, group_id) level, group_id, signal_id
-    from members
-    order by level, group_id, {{ local_time('first_received_at') }}::date, signal_id
-),
-
-persons as materialized (
-    select
-        introducing.level, introducing.group_id, introducing.signal_id as introduced_by,
-        recognised.person_id is not null as is_recognised,
-        case
-            when recognised.person_id is not null then recognised.person_id
-            else {{ keyed_id('person', 'introducing.signal_id') }}
-        end as person_id
-    from introducing
-    left join recognised on recognised.level = introducing.level and recognised.group_id = introducing.group_id
-),
-
 -- the strongest link of a signal inside its own group is the explanation that is kept
-explanations as materialized (
+explanations as (
     select distinct on (candidates.signal_id) candidates.*
     from (
         select left_node as signal_id, right_node as other, tier, trust_level, evidence, score
@@ -320,19 +307,31 @@ explanations as materialized (
         on other_side.node = candidates.other
         and other_side.level = members.level
         and other_side.group_id = members.group_id
-    order by candidates.signal_id, candidates.trust_level, candidates.score desc, candidates.other
+    order by candidates.signal_id, candidates.trust_level, candidates.score desc, candidates.other, candidates.evidence
+),
+
+-- a signal without a believed link introduces itself
+introduced as (
+    select
+        new_signals.signal_id, recognised.person_id,
+        coalesce(members.introduced_by, new_signals.signal_id) as introduced_by
+    from new_signals
+    left join members on members.signal_id = new_signals.signal_id
+    left join recognised on recognised.level = members.level and recognised.group_id = members.group_id
 )
 
 select
     {{ month() }}::text as signal_month,
-    members.signal_id,
-    persons.person_id,
+    introduced.signal_id,
+    case
+        when introduced.person_id is not null then introduced.person_id
+        else {{ keyed_id('person', 'introduced.introduced_by') }}
+    end as person_id,
     case when is_introducing then 'new' else explanations.tier end as match_tier,
     case when is_introducing then 'first signal of this person' else explanations.evidence end as match_evidence,
     case when not is_introducing then explanations.score end as match_score
-from members
-inner join persons on persons.level = members.level and persons.group_id = members.group_id
+from introduced
 cross join lateral (
-    select persons.introduced_by = members.signal_id and not persons.is_recognised as is_introducing
+    select introduced.person_id is null and introduced.introduced_by = introduced.signal_id as is_introducing
 ) as roles
-left join explanations on explanations.signal_id = members.signal_id
+left join explanations on explanations.signal_id = introduced.signal_id

@@ -33,23 +33,22 @@ weights as (
     select * from {{ ref('match_weights') }} as match_weights where {{ in_force('match_weights', month_start()) }}
 ),
 
-compared_by as not materialized (
-    select
-        signal_id, signal_month, address_key, address_loose_key, partner, partner_reference,
-        street_key, house_number, surname_key, initials_key, birth_on, gender, bsn_key, mobile_key, email_key
-    from {{ ref('int_signals__keyed') }}
-),
-
+-- what two signals are compared by
+{% set columns = [
+    "signal_id", "signal_month", "address_key", "address_loose_key", "partner", "partner_reference", "street_key",
+    "house_number", "surname_key", "initials_key", "birth_on", "gender", "bsn_key", "mobile_key", "email_key",
+] -%}
 new_signals as materialized (
-    select * from compared_by where signal_month = {{ month() }}
+    select {{ columns | join(", ") }} from {{ ref('int_signals__keyed') }} where signal_month = {{ month() }}
 ),
 
 -- of a customer a partner reports month after month the last signal of each spelling is enough
 earlier as materialized (
     select distinct on (
         address_key, partner, partner_reference, surname_key, initials_key, birth_on, bsn_key, mobile_key, email_key
-    ) *
-    from compared_by
+    )
+        {{ columns | join(", ") }}
+    from {{ ref('int_signals__keyed') }}
     where
         signal_month < {{ month() }}
         and signal_month >= (
@@ -60,69 +59,81 @@ earlier as materialized (
         signal_month desc, signal_id
 ),
 
--- numbered, so that a pair is two numbers; the same way at every build, so that left and right stay left and right
-known as materialized (
-    select row_number() over (order by signal_month, signal_id desc) as number, both_kinds.*
-    from (
-        select * from earlier
-        union all
-        select * from new_signals
-    ) as both_kinds
+known as not materialized (
+    select * from earlier
+    union all
+    select * from new_signals
 ),
 
-this_month as materialized (
-    select * from known where signal_month = {{ month() }}
-),
-
+-- Every pair once: on the left the new signal, of two new ones the first by id. Each way of finding is a join of its own;
+-- what several keys find elsewhere comes from the first of them.
+{% set one_loosely = is_loosely_one_address("l", "r") -%}
+{% set keys_elsewhere = [
+    "r.bsn_key = l.bsn_key",
+    "r.birth_on = l.birth_on and r.surname_key = l.surname_key",
+    "r.mobile_key = l.mobile_key",
+    "r.email_key = l.email_key",
+] -%}
+{% set ways = [
+    (
+        "case when r.address_key = l.address_key then 'address' else 'loose' end",
+        "r.address_loose_key = l.address_loose_key",
+        "r.address_key = l.address_key or " ~ one_loosely,
+    ),
+    (
+        "'loose'",
+        "r.street_key = l.street_key and r.house_number = l.house_number",
+        "r.address_loose_key <> l.address_loose_key and " ~ one_loosely,
+    ),
+] -%}
+{% for key in keys_elsewhere -%}
+    {% set found_before = ["r.address_key = l.address_key", one_loosely] + keys_elsewhere[:loop.index0] -%}
+    {% do ways.append(("'elsewhere'", key, "(" ~ found_before | join(") is not true and (") ~ ") is not true")) -%}
+{% endfor -%}
 found as (
-    select n.number as left_number, o.number as right_number, 'address' as place
-    from this_month as n
-    inner join known as o on o.number < n.number and o.address_key = n.address_key
-    union all
-    select n.number, o.number, 'loose'
-    from this_month as n
-    inner join known as o on o.number < n.number and o.address_loose_key = n.address_loose_key
-    where o.address_key <> n.address_key and {{ is_loosely_one_address('n', 'o') }}
-    union all
-    select n.number, o.number, 'loose'
-    from this_month as n
-    inner join known as o on o.number < n.number and o.street_key = n.street_key and o.house_number = n.house_number
-    where o.address_loose_key <> n.address_loose_key and {{ is_loosely_one_address('n', 'o') }}
-    union all
-    -- a union, not one condition: every key is a join of its own
-    select left_number, right_number, 'elsewhere'
-    from (
-        {% for keys in [["bsn_key"], ["birth_on", "surname_key"], ["mobile_key"], ["email_key"]] %}
-        {{ "union" if not loop.first }}
-        select n.number as left_number, o.number as right_number
-        from this_month as n
-        inner join known as o
-            on o.number < n.number {% for key in keys %}and o.{{ key }} = n.{{ key }} {% endfor %}
-        where o.address_key <> n.address_key and not {{ is_loosely_one_address('n', 'o') }}
+    {% for place, key, condition in ways -%}
+    {{ "union all" if not loop.first }}
+    select
+        {{ place }} as place,
+        {% for column in columns -%}
+        l.{{ column }} as left_{{ column }}, r.{{ column }} as right_{{ column }}{{ "," if not loop.last }}
         {% endfor %}
-    ) as found_elsewhere
+    from new_signals as l
+    inner join known as r on {{ key }} and (r.signal_month < {{ month() }} or r.signal_id > l.signal_id)
+    where {{ condition }}
+    {% endfor %}
 ),
 
 pairs as (
     select
-        found.place, l.signal_id as left_signal_id, r.signal_id as right_signal_id, r.signal_month as right_signal_month,
-        l.address_key, l.surname_key as left_name, r.surname_key as right_name,
-        l.birth_on as left_birth_on, r.birth_on as right_birth_on,
-        l.initials_key as left_initials, r.initials_key as right_initials,
-        case when l.bsn_key = r.bsn_key then 'same' when l.bsn_key <> r.bsn_key then 'differ' end as bsn,
-        case when l.partner = r.partner and l.partner_reference = r.partner_reference then 'same' end as customer,
-        case when l.gender in ('M', 'V') and r.gender in ('M', 'V') and l.gender <> r.gender then 'differ' end as gender,
-        case when l.mobile_key = r.mobile_key then 'same' when l.mobile_key <> r.mobile_key then 'differ' end as mobile,
+        place, left_signal_id, right_signal_id, right_signal_month, left_address_key as address_key,
+        left_surname_key as left_name, right_surname_key as right_name, left_birth_on, right_birth_on,
+        left_initials_key as left_initials, right_initials_key as right_initials,
+        {% for same in ["bsn", "mobile"] -%}
+        case
+            when left_{{ same }}_key = right_{{ same }}_key then 'same'
+            when left_{{ same }}_key <> right_{{ same }}_key then 'differ'
+            else 'unknown'
+        end as {{ same }},
+        {% endfor -%}
+        case
+            when left_partner = right_partner and left_partner_reference = right_partner_reference then 'same' else 'unknown'
+        end as customer,
+        case
+            when left_gender in ('M', 'V') and right_gender in ('M', 'V') and left_gender <> right_gender then 'differ'
+            else 'unknown'
+        end as gender,
         -- the same name at another provider is the same person more often than not
         case
-            when l.email_key = r.email_key then 'same'
-            when length(split_part(l.email_key, '@', 1)) >= 6 and split_part(l.email_key, '@', 1) = split_part(r.email_key, '@', 1)
+            when left_email_key = right_email_key then 'same'
+            when
+                length(split_part(left_email_key, '@', 1)) >= 6
+                and split_part(left_email_key, '@', 1) = split_part(right_email_key, '@', 1)
                 then 'same_name'
-            when l.email_key <> r.email_key then 'differ'
+            when left_email_key <> right_email_key then 'differ'
+            else 'unknown'
         end as email
     from found
-    inner join this_month as l on l.number = found.left_number
-    inner join known as r on r.number = found.right_number
 ),
 
 dated as (
@@ -130,7 +141,7 @@ dated as (
         pairs.*,
         case
             when left_birth_on = right_birth_on then 'same'
-            when left_birth_on is null or right_birth_on is null then null
+            when left_birth_on is null or right_birth_on is null then 'unknown'
             when
                 extract(year from left_birth_on) = extract(year from right_birth_on)
                 and extract(month from left_birth_on) = extract(day from right_birth_on)
@@ -149,7 +160,7 @@ dated as (
         end as birth,
         case
             when left_initials is null or right_initials is null
-                then case when left_birth_on is null or right_birth_on is null then 'missing_with_birth_date' end
+                then case when left_birth_on is null or right_birth_on is null then 'missing_with_birth_date' else 'unknown' end
             when left_initials = right_initials then case when length(left_initials) > 1 then 'same' else 'same_letter' end
             when starts_with(left_initials, right_initials) or starts_with(right_initials, left_initials) then 'prefix'
             when length(left_initials) > 1 and substr(left_initials, 2) = substr(right_initials, 2) then 'rest_same'
@@ -158,14 +169,15 @@ dated as (
     from pairs
 ),
 
-features as (
+features as materialized (
     select
-        dated.*,
+        place, left_signal_id, right_signal_id, right_signal_month, address_key,
+        bsn, customer, birth, initials, gender, mobile, email,
         case
             when left_name = right_name then 'same'
             when string_to_array(left_name, '-') && string_to_array(right_name, '-') then 'half'
             -- two persons for certain: how alike their names are changes nothing
-            when birth = 'differ' and bsn is distinct from 'same' then 'differ'
+            when birth = 'differ' and bsn <> 'same' then 'differ'
             when {{ is_typo_of('left_name', 'right_name') }} then 'typo'
             -- a slip inside an ij, which the key writes as y: Parijs and Pairjs
             when
@@ -187,35 +199,37 @@ features as (
     cross join rules
 ),
 
+-- from here on once for all pairs in which the same things agree and differ
+{% set evidences = ["place", "bsn", "customer", "birth", "initials", "surname", "gender", "mobile", "email"] -%}
+outcomes as (
+    select distinct {{ evidences | join(", ") }} from features
+),
+
 weighed as (
     select
-        features.*,
-        {% set evidences = ["place", "bsn", "customer", "birth", "initials", "surname", "gender", "mobile", "email"] -%}
+        outcomes.*,
         {% for evidence in evidences -%}
-        coalesce(case when features.place = 'elsewhere' then w_{{ evidence }}.elsewhere else w_{{ evidence }}.at_address end, 0)
+        coalesce(case when outcomes.place = 'elsewhere' then w_{{ evidence }}.elsewhere else w_{{ evidence }}.at_address end, 0)
         {{- " + " if not loop.last }}
         {% endfor -%}
         as weight
-    from features
+    from outcomes
     {% for evidence in evidences -%}
     left join weights as w_{{ evidence }}
-        on w_{{ evidence }}.evidence = '{{ evidence }}' and w_{{ evidence }}.outcome = features.{{ evidence }}
+        on w_{{ evidence }}.evidence = '{{ evidence }}' and w_{{ evidence }}.outcome = outcomes.{{ evidence }}
     {% endfor %}
 ),
 
 judged as (
     select
         weighed.*,
-        coalesce(
-            bsn = 'differ'
-            or bsn is distinct from 'same' and (
-                birth in ('differ', 'same_birthday')
-                or gender = 'differ'
-                -- twins have an e-mail address each, and do not differ by a swapped day and month
-                or initials in ('rest_same', 'differ')
-                and birth is distinct from 'swapped' and not (birth is not distinct from 'same' and coalesce(email, '') in ('same', 'same_name'))
-            ),
-            false
+        bsn = 'differ'
+        or bsn <> 'same' and (
+            birth in ('differ', 'same_birthday')
+            or gender = 'differ'
+            -- twins have an e-mail address each, and do not differ by a swapped day and month
+            or initials in ('rest_same', 'differ')
+            and birth <> 'swapped' and not (birth = 'same' and email in ('same', 'same_name'))
         ) as is_never_one
     from weighed
 ),
@@ -236,33 +250,41 @@ tiered as (
         case when place = 'elsewhere' then rules.proposed_elsewhere else rules.proposed end as proposed
     from judged
     cross join rules
+),
+
+verdicts as materialized (
+    select
+        {{ evidences | join(", ") }},
+        tier,
+        -- how far a link may be trusted when a group of links holds a contradiction (int_persons__resolved)
+        case
+            when tier is null then null
+            when tier = 'bsn' then 0
+            when weight >= certain then 1
+            when weight >= trusted then 2
+            when weight >= supported then 3
+            else 4
+        end as trust_level,
+        is_never_one or (tier is null and birth in ('near', 'swapped')) as contradicts,
+        -- initials can be misread; another date, gender or bsn is another person even among the surest links
+        is_never_one and (bsn = 'differ' or birth in ('differ', 'same_birthday') or gender = 'differ')
+            as contradicts_for_certain,
+        tier is null and weight >= proposed and bsn <> 'differ' as is_plausible,
+        format(
+            'bsn=%s birth=%s surname=%s initials=%s gender=%s customer=%s mobile=%s email=%s address=%s',
+            bsn, birth, surname, initials, gender, customer, mobile, email,
+            case place when 'address' then 'same' else place end
+        ) as evidence,
+        weight::numeric(5, 1) as weight,
+        -- the same as a chance: 0 is even
+        (1 / (1 + power(2, -weight)))::numeric(4, 3) as score
+    from tiered
+    where place = 'address' or tier is not null or weight >= proposed
 )
 
 select
     {{ month() }}::text as signal_month,
-    left_signal_id, right_signal_id, right_signal_month, address_key, place, tier,
-    -- how far a link may be trusted when a group of links holds a contradiction (int_persons__resolved)
-    case
-        when tier is null then null
-        when tier = 'bsn' then 0
-        when weight >= certain then 1
-        when weight >= trusted then 2
-        when weight >= supported then 3
-        else 4
-    end as trust_level,
-    is_never_one or (tier is null and coalesce(birth, '') in ('near', 'swapped')) as contradicts,
-    -- initials can be misread; another date, gender or bsn is another person even among the surest links
-    is_never_one and (bsn = 'differ' or birth in ('differ', 'same_birthday') or gender = 'differ') is true
-        as contradicts_for_certain,
-    tier is null and weight >= proposed and bsn is distinct from 'differ' as is_plausible,
-    format(
-        'bsn=%s birth=%s surname=%s initials=%s gender=%s customer=%s mobile=%s email=%s address=%s',
-        coalesce(bsn, 'unknown'), coalesce(birth, 'unknown'), surname, coalesce(initials, 'unknown'),
-        coalesce(gender, 'unknown'), coalesce(customer, 'unknown'), coalesce(mobile, 'unknown'),
-        coalesce(email, 'unknown'), case place when 'address' then 'same' else place end
-    ) as evidence,
-    weight::numeric(5, 1) as weight,
-    -- the same as a chance: 0 is even
-    (1 / (1 + power(2, -weight)))::numeric(4, 3) as score
-from tiered
-where place = 'address' or tier is not null or weight >= proposed
+    left_signal_id, right_signal_id, right_signal_month, address_key, place, tier, trust_level,
+    contradicts, contradicts_for_certain, is_plausible, evidence, weight, score
+from features
+inner join verdicts using ({{ evidences | join(", ") }})

@@ -3,7 +3,7 @@
 -- many signals carry it.
 {{ config(
     tags=["matched"],
-    indexes=[{"columns": ["signal_month"]}, {"columns": ["signal_id"]}],
+    indexes=[{"columns": ["signal_month", "signal_id"]}],
     sql_header=set_wise(),
 ) }}
 
