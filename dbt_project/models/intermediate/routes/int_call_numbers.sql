@@ -1,7 +1,7 @@
 -- Which number is called for whom: a number shared by several persons to call is called once this month, for one of them.
 -- It goes to who has already been handed over with a call list, then to whose own number it is, then to the surest match,
 -- then to the larger arrears; the others keep their other numbers, or get a letter.
-{{ config(tags=["categorised"], indexes=[{"columns": ["signal_month"]}]) }}
+{{ config(tags=["categorised"], indexes=[{"columns": ["signal_month"]}], sql_header=set_wise()) }}
 
 with to_call as (
     select persons.case_id, persons.person_id, persons.arrears_eur, call_records.call_record_id is not null as is_delivered

@@ -1,6 +1,7 @@
 -- One row per contact attempt, ours (outbound) or the resident's (inbound), with the audit of the call window: weekdays
 -- and Saturdays within the hours of the seed call_rules (both ends included), never on Sundays or public holidays; and
 -- whether the number was one we delivered with the record (unknown when RIS does not write it internationally).
+{{ config(sql_header=set_wise()) }}
 with attempts as (
     select
         attempts.*,

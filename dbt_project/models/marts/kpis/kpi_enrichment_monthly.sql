@@ -1,6 +1,7 @@
 -- What each source of phone numbers is worth: found, called, reached, and how often it was somebody else's number. Numbers
 -- partners gave stand beside those that were looked up, so that one sees what enrichment adds.
 -- Requested is the same for every looked-up source: the provider searches all of them for everybody asked for.
+{{ config(sql_header=set_wise()) }}
 with requests as (
     select requests.request_id, persons.person_id, persons.call_record_id
     from {{ ref('stg_enrichment_requests') }} as requests

@@ -1,6 +1,11 @@
 -- Every KPI of the month, per segment: numerator, denominator, value. Each block below counts one unit (never mixed) and
 -- offers (kpi, segment, numerator, denominator); which KPIs and segments are published is the seed kpi_definitions.
 -- Segments of cases and records overlap where a case holds more: it counts in every sector, partner and route it holds.
+{% set counted -%}
+    count(*) filter (where direction = 'outbound') as outbound,
+        count(*) filter (where direction = 'inbound') as inbound,
+        count(*) filter (where is_outside_hours) as outside_hours
+{%- endset %}
 with definitions as (
     select *
     from {{ ref('kpi_definitions') }} as definitions
@@ -238,17 +243,27 @@ made as (
     where attempts.signal_month = {{ month() }} and not attempts.is_withdrawn
 ),
 
-attempt_cuts as (
-    select made.direction, made.is_outside_hours, cut.segment
+made_by_record as (
+    select call_record_id, {{ counted }}
     from made
-    inner join record_cuts as cut on cut.call_record_id = made.call_record_id
+    group by call_record_id
+),
+
+attempt_counts as (
+    select cut.segment, sum(outbound) as outbound, sum(inbound) as inbound, sum(outside_hours) as outside_hours
+    from made_by_record
+    inner join record_cuts as cut on cut.call_record_id = made_by_record.call_record_id
+    group by cut.segment
     union all
-    select direction, is_outside_hours, 'part_of_day:' || part_of_day from made
+    select 'part_of_day:' || part_of_day, {{ counted }}
+    from made
+    group by part_of_day
     union all
-    select made.direction, made.is_outside_hours, 'attempt_no:' || attempt_numbers.named
+    select 'attempt_no:' || attempt_numbers.named, {{ counted }}
     from made
     cross join call_rules
     inner join attempt_numbers on attempt_numbers.number = least(made.attempt_order, call_rules.max_attempts + 1)
+    group by attempt_numbers.named
 ),
 
 attempts as (
@@ -257,12 +272,11 @@ attempts as (
         select
             names.segment,
             names.kind,
-            count(*) filter (where cut.direction = 'outbound') as outbound,
-            count(*) filter (where cut.direction = 'inbound') as inbound,
-            count(*) filter (where cut.is_outside_hours) as outside_hours
+            coalesce(counts.outbound, 0) as outbound,
+            coalesce(counts.inbound, 0) as inbound,
+            coalesce(counts.outside_hours, 0) as outside_hours
         from segment_names as names
-        left join attempt_cuts as cut on cut.segment = names.segment
-        group by names.segment, names.kind
+        left join attempt_counts as counts on counts.segment = names.segment
     ) as segments
     -- a part of the day or an attempt is no part of the records: it is spread over all of them
     left join record_counts
