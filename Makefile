@@ -14,8 +14,8 @@ BI_PYTHON ?= $(shell for python in $(PYTHON) python3.11 python3.12; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' >/dev/null 2>&1 && { echo $$python; break; }; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bi test test-bi test-long test-chaos test-scale-out bench-ingest bench-matching bench-month bench-scale \
-	bench-months bench-lineage lint lock clean
+.PHONY: help setup demo bi test test-bi test-long test-chaos test-scale-out bench bench-ingest bench-matching bench-month \
+	bench-scale bench-months bench-lineage lint lock clean
 
 help: ## show this list
 	@echo "make <target>, and then the vs command in $(VENV)/bin (try: $(VENV)/bin/vs --help)"
@@ -64,6 +64,10 @@ bench-ingest: setup ## how fast and in how little memory large deliveries are ta
 
 bench-matching: setup ## how right and how fast persons are matched, beside exact matching and Splink (BENCH="--only quality")
 	@$(VENV)/bin/python -W ignore -m bench.matching $(BENCH)
+
+bench: setup ## what a month costs, in one run: Airflow beside one process, a million signals beside bare SQL, month 60 beside 2
+	@$(VENV)/bin/python -W ignore -m bench.month
+	@$(VENV)/bin/python -W ignore -m bench.scale
 
 bench-month: setup ## what Airflow costs a month, beside the same month in one process and one dbt task a model (BENCH="--turns 1")
 	@$(VENV)/bin/python -W ignore -m bench.month $(BENCH)
