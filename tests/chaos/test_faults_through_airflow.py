@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 import secrets
 import signal
 import threading
@@ -143,7 +142,7 @@ class Killer:
                     if task not in seen:
                         seen.add(task)
                         # early rather than late, or the quick ones have ended
-                        wait = self.dice.triangular(0, 3 if re.search("build_|gate_", task) else 0.6, 0)
+                        wait = self.dice.triangular(0, 1.5 if "build_" in task else 0.5, 0)
                         with_worker = self.workers_left > 0 and "build_" in task and self.dice.random() < 0.5
                         self.workers_left -= with_worker
                         self.killing.append(threading.Thread(target=self._kill, args=(task, pid, wait, with_worker)))
