@@ -98,6 +98,29 @@ def test_the_foundation_is_built_again_under_the_lists_that_read_it(foundation: 
     assert rows("select count(*) from staging.stg_ris_followups") == [(0,)]
 
 
+def test_a_table_of_months_gets_the_columns_its_model_got(foundation: StageSummary) -> None:
+    # a table of an older version: without a column of today, with one the model has lost, and with another month
+    build_stage("matched", MAY)
+    keyed = "intermediate.int_signals__keyed"
+    names = f"select signal_id, surname_key from {keyed} where signal_month = '2024-05' order by signal_id"
+    before = rows(names)
+    assert len(before) == 2
+    with connect(Role.TRANSFORMER) as connection:
+        connection.execute("alter table intermediate.int_signals__keyed drop column surname_key")
+        connection.execute("alter table intermediate.int_signals__keyed add column of_old text default 'x'")
+        connection.execute(
+            "insert into intermediate.int_signals__keyed (signal_id, signal_month) values ('long ago', '2021-01')"
+        )
+    build_stage("matched", MAY)
+    assert rows(names) == before
+    assert rows("select surname_key, of_old from intermediate.int_signals__keyed where signal_month = '2021-01'") == [
+        (None, "x")
+    ]
+    with connect(Role.TRANSFORMER) as connection:
+        connection.execute("delete from intermediate.int_signals__keyed where signal_month = '2021-01'")
+        connection.execute("alter table intermediate.int_signals__keyed drop column of_old")
+
+
 def test_a_closed_month_is_not_rebuilt(foundation: StageSummary) -> None:
     with connect(Role.EXPORTER) as connection:
         connection.execute(
