@@ -142,19 +142,43 @@ edges as materialized (
     select right_node, left_node, trust_level from links
 ),
 
+-- Nearly every group is two nodes with one link between them. Links are followed to their end only where they meet.
+junctions as materialized (
+    select from_node as node from edges group by from_node having count(*) > 1
+),
+
+meeting_edges as materialized (
+    select * from edges
+    where from_node in (select node from junctions) or to_node in (select node from junctions)
+),
+
 -- all links first; only where that holds a contradiction, the stricter levels
 reached (node, other) as (
-    select from_node, from_node from edges
+    select from_node, from_node from meeting_edges
     union
-    select from_node, to_node from edges
+    select from_node, to_node from meeting_edges
     union
-    select reached.node, edges.to_node
+    select reached.node, meeting_edges.to_node
     from reached
-    inner join edges on edges.from_node = reached.other
+    inner join meeting_edges on meeting_edges.from_node = reached.other
 ),
 
 groups as materialized (
     select node, min(other) as group_id from reached group by node
+    union all
+    select from_node, least(from_node, to_node) from edges
+    where from_node not in (select node from junctions) and to_node not in (select node from junctions)
+),
+
+-- persons we know who came together in one group: only they can contradict each other
+known_together as materialized (
+    select node
+    from (
+        select node, count(*) over (partition by group_id) as persons
+        from groups
+        where node in (select person_id from earlier_persons)
+    ) as known
+    where persons > 1
 ),
 
 -- between a new signal and a person a contradiction counts unless another signal of that person agrees for certain
@@ -199,9 +223,14 @@ known_identities as materialized (
         max(keyed.gender) filter (where keyed.gender in ('M', 'V')) as gender,
         (array_agg(keyed.initials_key order by length(keyed.initials_key) desc nulls last, keyed.initials_key))[1] as initials_key
     from earlier_persons
+    inner join known_together on known_together.node = earlier_persons.person_id
     inner join {{ ref('int_signals__keyed') }} as keyed
         on keyed.signal_id = earlier_persons.signal_id and keyed.signal_month = earlier_persons.signal_month
-    where keyed.signal_month < {{ month() }} and keyed.signal_month >= (select min(signal_month) from earlier_persons)
+    where
+        keyed.signal_month < {{ month() }}
+        and keyed.signal_id = any(array(
+            select signal_id from earlier_persons where person_id in (select node from known_together)
+        ))
     group by earlier_persons.person_id, keyed.address_key
 ),
 
