@@ -14,12 +14,14 @@
     ],
 ) }}
 
+-- what is judged by; what else is known of a signal joins it at the end
 with signals as (
-    select keyed.*, resolved.person_id, resolved.match_tier, resolved.match_evidence, resolved.match_score
+    select
+        keyed.signal_id, keyed.signal_month, keyed.partner, keyed.partner_reference, keyed.sector, keyed.address_key,
+        keyed.surname_key, keyed.is_resident, keyed.signal_on, keyed.arrears_since_on, keyed.arrears_eur, resolved.person_id
     from {{ ref('int_signals__keyed') }} as keyed
-    inner join {{ ref('int_persons__resolved') }} as resolved
-        on resolved.signal_id = keyed.signal_id and resolved.signal_month = keyed.signal_month
-    where keyed.signal_month = {{ month() }}
+    inner join {{ ref('int_persons__resolved') }} as resolved on resolved.signal_id = keyed.signal_id
+    where keyed.signal_month = {{ month() }} and resolved.signal_month = {{ month() }}
 ),
 
 repeat_window as (
@@ -104,7 +106,8 @@ suppressions as (
 -- which of the rules say yes to a signal
 answered as (
     select
-        signals.*, same_arrears.earlier_signal_id, same_arrears.earlier_arrears_eur,
+        signals.signal_id, signals.signal_month, signals.signal_on, signals.address_key, signals.person_id,
+        same_arrears.earlier_signal_id, same_arrears.earlier_arrears_eur,
         array_remove(array[
             case when not signals.is_resident then 'not_resident' end,
             case when signals.signal_on - signals.arrears_since_on < windows.min_days then 'arrears_too_recent' end,
@@ -133,7 +136,9 @@ verdicts as materialized (
 ),
 
 judged as (
-    select answered.*, verdicts.rule_id, verdicts.status, verdicts.reason
+    select
+        answered.signal_id, answered.signal_month, answered.address_key, answered.person_id,
+        answered.earlier_signal_id, answered.earlier_arrears_eur, verdicts.rule_id, verdicts.status, verdicts.reason
     from answered
     left join verdicts on verdicts.signal_on = answered.signal_on and verdicts.yes = answered.yes
 ),
@@ -188,16 +193,19 @@ cased as materialized (
 )
 
 select
-    signal_id, signal_month, partner, sector, partner_reference,
-    signal_on, arrears_since_on, arrears_eur, is_crisis, supply_ends_on, is_warm_handover,
-    address_key, address_loose_key, is_resident, is_address_split,
-    person_id, match_tier, match_evidence, match_score,
-    status, rule_id as status_rule_id, reason as status_reason,
-    case when rule_id = 'repeat_not_higher' then earlier_signal_id end as repeats_signal_id,
-    case when rule_id = 'repeat_not_higher' then earlier_arrears_eur end as repeats_arrears_eur,
-    case_id,
-    {{ keyed_id('call', "case_id || '|' || person_id") }} as call_record_id,
-    initials, name_prefix, surname, birth_on, gender,
-    street, postcode, house_number, house_letter, house_number_addition, city,
-    phone_1, phone_2, email, bsn_key, delivery_id, line_number
+    keyed.signal_id, keyed.signal_month, keyed.partner, keyed.sector, keyed.partner_reference,
+    keyed.signal_on, keyed.arrears_since_on, keyed.arrears_eur, keyed.is_crisis, keyed.supply_ends_on, keyed.is_warm_handover,
+    keyed.address_key, keyed.address_loose_key, keyed.is_resident, cased.is_address_split,
+    resolved.person_id, resolved.match_tier, resolved.match_evidence, resolved.match_score,
+    cased.status, cased.rule_id as status_rule_id, cased.reason as status_reason,
+    case when cased.rule_id = 'repeat_not_higher' then cased.earlier_signal_id end as repeats_signal_id,
+    case when cased.rule_id = 'repeat_not_higher' then cased.earlier_arrears_eur end as repeats_arrears_eur,
+    cased.case_id,
+    {{ keyed_id('call', "cased.case_id || '|' || cased.person_id") }} as call_record_id,
+    keyed.initials, keyed.name_prefix, keyed.surname, keyed.birth_on, keyed.gender,
+    keyed.street, keyed.postcode, keyed.house_number, keyed.house_letter, keyed.house_number_addition, keyed.city,
+    keyed.phone_1, keyed.phone_2, keyed.email, keyed.bsn_key, keyed.delivery_id, keyed.line_number
 from cased
+inner join {{ ref('int_signals__keyed') }} as keyed on keyed.signal_id = cased.signal_id
+inner join {{ ref('int_persons__resolved') }} as resolved on resolved.signal_id = cased.signal_id
+where keyed.signal_month = {{ month() }} and resolved.signal_month = {{ month() }}
