@@ -109,11 +109,12 @@ select
         when signals.phone_2 like '+316%' then signals.phone_2
     end as mobile_key,
     lower(signals.email) as email_key
+-- no join drops a signal, whatever was written; and so the planner keeps the signals for the larger side of each
 from signals
-inner join postcodes on postcodes.postcode = signals.postcode
-inner join residents on residents.pc4 = postcodes.pc4 and residents.signal_on = signals.signal_on
-inner join surnames on surnames.surname = signals.surname
-inner join suffixes
+left join postcodes on postcodes.postcode = signals.postcode
+left join residents on residents.pc4 = postcodes.pc4 and residents.signal_on = signals.signal_on
+left join surnames on surnames.surname = signals.surname
+left join suffixes
     on suffixes.letter = coalesce(signals.house_letter, '')
     and suffixes.addition = coalesce(signals.house_number_addition, '')
 left join initials on initials.initials = signals.initials
