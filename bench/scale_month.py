@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,7 +46,10 @@ class Clock:
     def _used(self) -> float:
         """Connections that have ended are counted with the server, those that are open by themselves."""
         time.sleep(SETTLED_SECONDS)
-        times = [process.cpu_times() for process in self.server.children()]
+        times = []
+        for process in self.server.children():
+            with suppress(psutil.NoSuchProcess):  # it has just ended, and is counted with those
+                times.append(process.cpu_times())
         ended = self.server.cpu_times()
         return (
             time.process_time()
