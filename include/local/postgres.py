@@ -39,7 +39,6 @@ SERVER_SETTINGS = {
     "work_mem": "32MB",
     "maintenance_work_mem": "128MB",
     # A crash loses nothing; the platform commits in few, large transactions.
-    "wal_compression": "on",
     "max_wal_size": "2GB",
     "timezone": "Europe/Amsterdam",
     "log_min_duration_statement": "-1",
