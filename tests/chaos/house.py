@@ -123,6 +123,19 @@ def stop_the_clock(warehouse: str) -> None:
         )
 
 
+def own_numbers(warehouse: str) -> None:
+    """Make the sequences of a copied database durable by themselves; they go on where they are.
+
+    PostgreSQL 18 copies a sequence with the numbers it had fetched ahead, and does not write to its log that they are
+    used: after a power cut it would give them again. A platform's own database is no copy of another.
+    """
+    with psycopg.connect(warehouse, autocommit=True) as connection:
+        connection.execute(
+            "select setval(format('%I.%I', schemaname, sequencename)::regclass, last_value) from pg_sequences"
+            " where last_value is not null"
+        )
+
+
 @dataclass
 class House:
     """One warehouse with its exchange folders below `home`."""
@@ -182,6 +195,7 @@ class House:
     def _copy(self, name: str, template: str, tablespace: str | None = None) -> None:
         with self._superuser() as connection:
             copy_warehouse(connection, name, template, tablespace)
+        own_numbers(f"{self.instance.postgres.superuser_dsn}/{name}")
         stop_the_clock(f"{self.instance.postgres.superuser_dsn}/{name}")
 
     def _superuser(self) -> psycopg.Connection:
