@@ -46,7 +46,8 @@ from include.settings import PROJECT_ROOT
 PARTS = ("month", "history")
 MOST_MINUTES, OF_BARE_SQL, OF_MONTH_TWO = 10.0, 2.5, 1.3
 MONTH = Month.parse("2024-06")
-LAST_OF_HISTORY = Month.parse("2024-12")
+# sixty months before its end begins the law, and with it the rules in the seeds
+LAST_OF_HISTORY = Month.parse("2025-12")
 # households of an ordinary municipality: about 450 signals a month
 ORDINARY = SandboxSettings.households
 STAGES = [name for kind, name in STEPS if kind == "stage"]
