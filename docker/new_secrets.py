@@ -17,6 +17,10 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent / "secrets"
 READABLE_IN_ITS_FOLDER = 0o644
+# What Superset shows for a password; the real one is given beside it. The same as MASKED_PASSWORD of
+# include/bi/assets.py, which a script of the standard library only cannot import; tests/unit/test_compose.py holds the
+# two equal.
+MASKED_PASSWORD = "X" * 10
 ROLES = ("ADMIN", "LOADER", "TRANSFORMER", "EXPORTER", "BI_READER")
 
 
@@ -57,8 +61,7 @@ def new_files(partners: list[str]) -> dict[str, str]:
         # what importing the dashboards needs besides: the way to the marts, and the passwords of the first accounts
         "superset_prepare.env": _lines(
             {
-                # Superset's own mask of a password (MASKED_PASSWORD in include/bi/assets.py): the real one is beside it
-                "VS_SUPERSET_MARTS": "postgresql+psycopg2://bi_reader:XXXXXXXXXX@postgres:5432/vroegsignalering",
+                "VS_SUPERSET_MARTS": f"postgresql+psycopg2://bi_reader:{MASKED_PASSWORD}@postgres:5432/vroegsignalering",
                 "VS_SUPERSET_MARTS_PASSWORD": marts,
                 "VS_SUPERSET_PASSWORD_BEHEER": secrets.token_urlsafe(16),
                 "VS_SUPERSET_PASSWORD_KIJKER": secrets.token_urlsafe(16),

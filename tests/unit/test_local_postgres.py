@@ -28,6 +28,8 @@ def no_probe() -> Iterator[None]:
     subprocess.run(remove, check=True, capture_output=True)
 
 
+# CI runs as root, so there it always runs. As anybody else `_system_user` answers None and no user is ever made:
+# there is nothing to be made twice, and no right to try.
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes users; PostgreSQL runs as anybody else without one")
 def test_processes_that_begin_together_get_one_and_the_same_user(no_probe: None):
     processes = [
