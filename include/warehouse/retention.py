@@ -16,9 +16,10 @@ What a restored backup brings back is deleted again, as is what was erased for s
 from __future__ import annotations
 
 import logging
+import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,10 +108,12 @@ def purge_expired(month: Month) -> list[Certificate]:
         certificates = [_purge_table(connection, term, month) for term in _children_first(terms)]
         certificates.append(_forget_names(connection, month))
         _certify(connection, month, certificates)
-    files = [_purge_folder(term, month) for term in _folder_terms()]
-    files += [_purge_own_folder(term, month) for term in _own_folder_terms()]
-    with connect(Role.ADMIN) as connection:
-        _certify(connection, month, files)
+    with connect(Role.ADMIN, autocommit=True) as connection:
+        delete, files = Exchange.from_settings().delete, []
+        for term in _folder_terms():
+            files.append(_purge_files(connection, month, term, _expired_in(term, month), delete))
+        for term in _own_folder_terms():
+            files.append(_purge_files(connection, month, term, _own_expired_in(term, month), os.unlink))
     for one in (*certificates, *files):
         if one.deleted:
             log.info("purged %s of %s (%s) through %s", one.deleted, one.kept, one.what, one.expired_through)
@@ -337,35 +340,62 @@ def _certify(connection: psycopg.Connection, month: Month, certificates: list[Ce
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
-def _purge_folder(term: Term, month: Month) -> Certificate:
-    """Delete the files of expired months; the month of a file is that of its folder, or stands in its name.
+def _purge_files(
+    connection: psycopg.Connection, month: Month, term: Term, expired: Sequence[str | Path], delete: Callable[..., None]
+) -> Certificate:
+    """Delete the files, announced before and certified after, each in a transaction of its own.
+
+    What a purge that was killed half-way had announced, and is no longer there, it had deleted: it is certified first.
+    """
+    key = (str(month), term.kept, term.what)
+    last = connection.execute(
+        "select announced from ops.purge_certificates where (purged_in, kept, what) = (%s, %s, %s)", key
+    ).fetchone()
+    gone = max(last[0] - len(expired), 0) if last and last[0] is not None else 0
+    through = str(term.expired_through(month))
+    connection.execute(
+        "insert into ops.purge_certificates (purged_in, kept, what, months_kept, expired_through, deleted, announced)"
+        " values (%s, %s, %s, %s, %s, %s, %s) on conflict (purged_in, kept, what) do update"
+        " set deleted = ops.purge_certificates.deleted + excluded.deleted, announced = excluded.announced",
+        (*key, term.months, through, gone, len(expired)),
+    )
+    for path in expired:
+        delete(path)
+    connection.execute(
+        "update ops.purge_certificates set deleted = deleted + announced, announced = null"
+        " where (purged_in, kept, what) = (%s, %s, %s)",
+        key,
+    )
+    return Certificate(term.kept, term.what, term.months, through, gone + len(expired))
+
+
+def _expired_in(term: Term, month: Month) -> list[str]:
+    """The exchange's files of expired months; the month of a file is that of its folder, or stands in its name.
 
     What lies in an inbox under another name is as old as its last change.
     """
     exchange, through = Exchange.from_settings(), term.expired_through(month)
-    deleted = 0
+    expired = []
     for path in exchange.all_files(term.kept):
         of = _month_of(path)
         if of is None and term.kept.startswith("inbox/"):
             of = _month_of_moment(exchange.changed_at(path))
         if of is not None and of <= through:
-            exchange.delete(path)
-            deleted += 1
-    return Certificate(term.kept, term.what, term.months, str(through), deleted)
+            expired.append(path)
+    return expired
 
 
-def _purge_own_folder(term: Term, month: Month) -> Certificate:
-    """Delete our own files that were last written in an expired month."""
+def _own_expired_in(term: Term, month: Month) -> list[Path]:
+    """Our own files that were last written in an expired month."""
     settings, through = Settings.from_environment(), term.expired_through(month)
     folders = settings.log_folders if term.kept == "logs" else (settings.answers_folder,)
-    deleted = 0
+    expired = []
     for path in {path for folder in folders if folder.is_dir() for path in folder.rglob("*")}:
         if path.is_file() and not path.is_symlink():
             written = _month_of_moment(datetime.fromtimestamp(path.stat().st_mtime, UTC))
             if written is not None and written <= through:
-                path.unlink()
-                deleted += 1
-    return Certificate(term.kept, term.what, term.months, str(through), deleted)
+                expired.append(path)
+    return expired
 
 
 def _month_of_moment(moment: datetime | None) -> Month | None:

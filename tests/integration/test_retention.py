@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from include.exchange.folders import Exchange
 from include.months import Month
 from include.settings import Role, Settings
 from include.warehouse.connection import connect
@@ -247,8 +248,36 @@ def test_a_table_nobody_thought_of_stops_the_purge(exchange: Path) -> None:
             connection.execute("drop table landing.forgotten")
 
 
+def test_a_purge_killed_between_two_files_is_certified_to_the_file(exchange: Path, monkeypatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    delete, deleted = Exchange.delete, []
+
+    def killed_at_the_third(self: Exchange, path: str) -> None:
+        if path.startswith("archive/"):
+            if len(deleted) == 2:
+                raise Killed
+            deleted.append(path)
+        delete(self, path)
+
+    certified = "select deleted, announced from ops.purge_certificates where kept = 'archive' and purged_in = '2026-03'"
+    paths = [f"archive/{OLD}/more_{number}.csv" for number in range(5)]
+    for path in paths:
+        _write(exchange / path)
+    with monkeypatch.context() as patched:
+        patched.setattr(Exchange, "delete", killed_at_the_third)
+        with pytest.raises(Killed):
+            purge_expired(Month(2026, 3))
+    assert left_of(exchange, tuple(paths)) == [path for path in paths if path not in deleted]
+    assert rows(certified) == [(0, 5)]
+    for found in (5, 0):
+        assert of(purge_expired(Month(2026, 3)), "archive", "files as they were received").deleted == found
+        assert rows(certified) == [(5, None)]
+
+
 def test_certificates_hold_counts_only(exchange: Path) -> None:
     columns = rows("select column_name::text from information_schema.columns where table_name = 'purge_certificates'")
     assert {name for (name,) in columns} == {
-        "purged_in", "kept", "what", "months_kept", "expired_through", "deleted", "purged_at"
+        "purged_in", "kept", "what", "months_kept", "expired_through", "deleted", "purged_at", "announced"
     }  # fmt: skip
