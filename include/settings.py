@@ -191,6 +191,11 @@ class Settings:
         return timedelta(hours=float(self.environment.get("VS_ALERT_CALL_LIST_HOURS") or "72"))
 
     @property
+    def worklist_alert(self) -> timedelta:
+        """How long a month's work lists may go without a first follow-up or an acknowledgement."""
+        return timedelta(hours=float(self.environment.get("VS_ALERT_WORKLIST_HOURS") or "168"))
+
+    @property
     def quarantine_alert(self) -> timedelta:
         """How long rows may lie in quarantine."""
         return timedelta(days=float(self.environment.get("VS_ALERT_QUARANTINE_DAYS") or "7"))

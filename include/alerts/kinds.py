@@ -73,6 +73,11 @@ _KINDS = (
         f"{RUNBOOKS}/deliver-call-lists.md#a-list-nobody-acknowledged", lambda settings: settings.call_list_alert,
     ),
     Kind(
+        "worklist", "work list nobody has taken up",
+        "ask Kwadraad whether it has {subject}; when it has: vs exports acknowledge {subject} --by NAME",
+        f"{RUNBOOKS}/deliver-call-lists.md#a-list-nobody-acknowledged", lambda settings: settings.worklist_alert,
+    ),
+    Kind(
         "call_outcomes", "call records without an outcome", "nothing until the call days are over; then ask Certin",
         f"{RUNBOOKS}/collect-ris-outcomes.md",
     ),

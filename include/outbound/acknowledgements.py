@@ -1,7 +1,8 @@
 """Which files went out, and of which the recipient said that they are there.
 
-RIS acknowledges closures itself and the enrichment provider by its answer; Certin shows it by the first outcome. Where
-nothing of the kind comes, a person asks and notes the answer here: then `ops.waiting` no longer asks for it.
+RIS acknowledges closures itself and the enrichment provider by its answer; Certin shows it by the first outcome and
+Kwadraad by the first follow-up. Where nothing of the kind comes, a person asks and notes the answer here: then
+`ops.waiting` no longer asks for it.
 """
 
 from __future__ import annotations

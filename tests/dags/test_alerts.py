@@ -169,6 +169,36 @@ def test_a_call_list_is_acknowledged_by_its_first_outcome_or_by_a_person(books, 
         books.execute("delete from landing.ris_outcomes")
 
 
+def test_a_work_list_is_taken_up_by_a_first_follow_up_or_said_so_by_a_person(books) -> None:
+    """The newest list of the month is asked about, from the day of the first; whichever was acknowledged will do."""
+    delivered_list(books)
+    acknowledge(LIST, "M. Bos", "anna")
+    for sequence, days in ((1, 0), (2, 5)):
+        books.execute(
+            "insert into ops.exchange_ledger (contract, signal_month, recipient, sequence, file_name, rows,"
+            " content_sha256, file_sha256, state, prepared_at, delivered_at)"
+            " values ('kwadraad_worklist', '2024-06', 'kwadraad', %s, %s, 7, 'a', 'b', 'delivered', %s, %s)",
+            (sequence, f"werklijst_{sequence}.xlsx", NOW, NOW + timedelta(days=days)),
+        )
+    late = NOW + timedelta(days=8)
+    assert watch(NOW + timedelta(days=6)).waiting_too_long == 0
+    watch(late)
+    assert kinds() == {("worklist", "werklijst_2.xlsx")}
+    acknowledge("werklijst_1.xlsx", "T. Vos", "anna")
+    assert watch(late).settled == 1
+    books.execute("delete from ops.acknowledgements where contract = 'kwadraad_worklist'")
+    watch(late)
+    assert kinds() == {("worklist", "werklijst_2.xlsx")}
+    books.execute(
+        "insert into landing.ris_followups (followup_id, updated_at, case_id, kind, started_on, source)"
+        " values ('f1', now(), 'case_1', 'quick_fix', '2024-06-20', 'api')"
+    )
+    try:
+        assert watch(late).settled == 1
+    finally:
+        books.execute("delete from landing.ris_followups")
+
+
 def test_a_closure_batch_and_an_enrichment_request_nobody_answers(books, webhook) -> None:
     books.execute(
         "insert into ops.closure_batches (batch_id, signal_month, version, approved_by, items, state)"
