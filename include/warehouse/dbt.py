@@ -159,6 +159,7 @@ def record_results(
             str(result["status"]),
             rows_affected(result),
             result.get("execution_time"),
+            max((step["completed_at"] for step in result.get("timing", ()) if step["completed_at"]), default=None),
             without_row_values(result.get("message")),
         )
         for result in run_results["results"]
@@ -166,7 +167,7 @@ def record_results(
     with connect(Role.TRANSFORMER) as connection, connection.cursor() as cursor:
         cursor.executemany(
             "insert into ops.dbt_results (stage, signal_month, run_id, invocation_id, unique_id, status, rows_affected,"
-            " execution_seconds, message) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            " execution_seconds, ended_at, message) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             rows,
         )
     return len(rows)
@@ -210,6 +211,7 @@ def _run_results(answer: dbtRunnerResult, stage: str, month: Month | None) -> di
                 "status": _status(result.status),
                 "adapter_response": result.adapter_response,
                 "execution_time": result.execution_time,
+                "timing": [step.to_dict() for step in result.timing],
                 "message": result.message,
             }
             for result in answer.result.results

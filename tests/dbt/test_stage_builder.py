@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -144,12 +145,20 @@ def test_results_of_another_way_of_starting_dbt_are_kept(foundation: StageSummar
         "metadata": {"invocation_id": "elsewhere"},
         "results": [
             {"unique_id": "model.vroegsignalering.stg_signals", "status": "success", "execution_time": 0.5,
+             "timing": [{"name": "compile", "completed_at": "2024-06-03T10:00:01Z"},
+                        {"name": "execute", "completed_at": "2024-06-03T10:00:02Z"}],
              "adapter_response": {"rows_affected": -1}, "message": "CREATE VIEW"},
+            {"unique_id": "model.vroegsignalering.stg_partners", "status": "skipped", "execution_time": 0.0,
+             "timing": [], "adapter_response": {}, "message": None},
         ],
     }  # fmt: skip
-    assert record_results(run_results, "foundation", None) == 1
-    assert rows("select unique_id, rows_affected from ops.dbt_results where invocation_id = 'elsewhere'") == [
-        ("model.vroegsignalering.stg_signals", None)
+    assert record_results(run_results, "foundation", None) == 2
+    assert rows(
+        "select unique_id, rows_affected, ended_at from ops.dbt_results"
+        " where invocation_id = 'elsewhere' order by unique_id desc"
+    ) == [
+        ("model.vroegsignalering.stg_signals", None, datetime(2024, 6, 3, 10, 0, 2, tzinfo=UTC)),
+        ("model.vroegsignalering.stg_partners", None, None),
     ]
 
 
