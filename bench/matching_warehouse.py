@@ -26,8 +26,8 @@ from include.warehouse.dbt import build_stage
 
 # from landed signals to persons, links and questions; the rest of the stage is statuses, cases and lists
 MATCHING_MODELS = (
-    "int_signals__keyed", "int_signal_pairs__compared", "int_persons__resolved", "int_person_moves",
-    "int_match_reviews",
+    "int_signals__keyed", "int_signal_pairs__at_address", "int_signal_pairs__elsewhere", "int_persons__resolved",
+    "int_person_moves", "int_match_reviews",
 )  # fmt: skip
 _BUILT = {
     "intermediate.int_persons__resolved": "signal_month, signal_id, person_id, match_tier, match_evidence, match_score",
@@ -39,8 +39,9 @@ _BUILT = {
 
 @dataclass(frozen=True)
 class Built:
-    """Seconds of the matching models of one month, and of the whole stage with dbt's own start; and the seconds of
-    processor (server and this process) of the whole stage, which the machine's other work does not stretch."""
+    """Seconds from the start of one month's first matching model to the end of its last (some run side by side), and of
+    the whole stage with dbt's own start; and the seconds of processor (server and this process) of the whole stage,
+    which the machine's other work does not stretch."""
 
     matching: float
     stage: float
@@ -69,7 +70,8 @@ class Warehouse:
         processor = self._processor_seconds() - used
         with psycopg.connect(self.dsn) as connection:
             (matching,) = connection.execute(
-                "select sum(execution_seconds) from ops.dbt_results where split_part(unique_id, '.', 3) = any(%s)"
+                "select extract(epoch from max(ended_at) - min(ended_at - make_interval(secs => execution_seconds)))"
+                "::float8 from ops.dbt_results where split_part(unique_id, '.', 3) = any(%s)"
                 " and invocation_id = (select invocation_id from ops.dbt_results order by result_id desc limit 1)",
                 (list(MATCHING_MODELS),),
             ).fetchone()

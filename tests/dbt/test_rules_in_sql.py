@@ -11,8 +11,8 @@ from include.settings import DBT_PROJECT_FOLDER
 from include.warehouse.dbt import STAGES, build_stage
 
 TESTED = {
-    "int_signals__keyed", "int_signal_pairs__compared", "int_persons__resolved", "int_person_moves",
-    "int_match_reviews",
+    "int_signals__keyed", "int_signal_pairs__at_address", "int_signal_pairs__elsewhere", "int_persons__resolved",
+    "int_person_moves", "int_match_reviews",
     "int_signals__matched", "int_cases", "int_case_persons", "int_phones", "int_phones__unusable",
     "int_routes__direct", "int_call_numbers", "int_routes",
 }  # fmt: skip

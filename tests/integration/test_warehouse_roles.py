@@ -75,6 +75,35 @@ def test_migrations_run_twice_and_an_edited_one_is_refused(server: Instance, mon
         migrate(connection, settings)
 
 
+def test_pairs_of_an_older_home_move_to_the_table_of_their_place(server: Instance):
+    """With their month, which is what they are purged by; and a home that has the new tables keeps them."""
+    tables = ("int_signal_pairs__at_address", "int_signal_pairs__elsewhere")
+    change = (MIGRATIONS / "023_pairs_by_place.sql").read_text()
+    database = Settings.from_environment().environment["VS_WAREHOUSE_DATABASE"]
+    with psycopg.connect(f"{server.postgres.superuser_dsn}/{database}") as connection:
+        for table in tables:
+            connection.execute(f"drop table if exists intermediate.{table} cascade")
+        connection.execute("set role vs_transformer")
+        connection.execute(
+            "create table intermediate.int_signal_pairs__compared as"
+            " select '2024-05' as signal_month, place"
+            " from unnest(array['address', 'address', 'loose', 'elsewhere']) as place"
+        )
+        connection.execute("reset role")
+        for _ in range(2):
+            connection.execute(change)
+            places = [
+                [place for (place,) in connection.execute(f"select place from intermediate.{table} order by place")]
+                for table in tables
+            ]
+            assert places == [["address", "address"], ["elsewhere", "loose"]]
+        owners = connection.execute(
+            "select tableowner from pg_tables where tablename like 'int_signal_pairs%'"
+        ).fetchall()
+        assert owners == [("vs_transformer",)] * 2
+        connection.rollback()
+
+
 @pytest.mark.parametrize("role", [Role.LOADER, Role.TRANSFORMER, Role.EXPORTER])
 def test_a_statement_ends_with_the_process_that_asked(server: Instance, role: Role):
     """Who is tried again does not wait until PostgreSQL has worked for the dead."""

@@ -15,21 +15,25 @@
     ],
 ) }}
 
-with persons as (
+{% set asked = "signal_month, left_signal_id, right_signal_id, right_signal_month, address_key, place, evidence, score" -%}
+with pairs as (
+    select {{ asked }} from {{ ref('int_signal_pairs__at_address') }} where tier is not null or is_plausible
+    union all
+    -- what links at another address is remembered already (int_person_moves)
+    select {{ asked }} from {{ ref('int_signal_pairs__elsewhere') }} where is_plausible
+),
+
+persons as (
     select
         pairs.*,
         left_side.person_id as left_person_id,
         right_side.person_id as right_person_id
-    from {{ ref('int_signal_pairs__compared') }} as pairs
+    from pairs
     inner join {{ ref('int_persons__resolved') }} as left_side
         on left_side.signal_id = pairs.left_signal_id and left_side.signal_month = pairs.signal_month
     inner join {{ ref('int_persons__resolved') }} as right_side
         on right_side.signal_id = pairs.right_signal_id and right_side.signal_month = pairs.right_signal_month
-    where
-        pairs.signal_month = {{ month() }}
-        -- what links at another address is remembered already (int_person_moves)
-        and (pairs.is_plausible or (pairs.tier is not null and pairs.place = 'address'))
-        and left_side.person_id <> right_side.person_id
+    where pairs.signal_month = {{ month() }} and left_side.person_id <> right_side.person_id
 ),
 
 decided as (

@@ -1,12 +1,12 @@
 -- Persons of this month who are known at another address: moved, or an address written wrongly. The same bsn, or enough
--- evidence (int_signal_pairs__compared, place `elsewhere` and `loose`), or a person decided so. The link serves recurrence
+-- evidence (int_signal_pairs__elsewhere), or a person decided so. The link serves recurrence
 -- only (has this person refused help before?); cases and ids stay apart. Each row names the two signals that were compared.
 {{ config(tags=["matched"], indexes=[{"columns": ["signal_month"]}, {"columns": ["person_id"]}]) }}
 
 with pairs as (
     select left_signal_id, right_signal_id, right_signal_month, tier, evidence, score
-    from {{ ref('int_signal_pairs__compared') }}
-    where signal_month = {{ month() }} and place <> 'address' and tier is not null
+    from {{ ref('int_signal_pairs__elsewhere') }}
+    where signal_month = {{ month() }} and tier is not null
 ),
 
 decided as (

@@ -12,10 +12,8 @@
 ) }}
 
 with recursive pairs as materialized (
-    select * from {{ ref('int_signal_pairs__compared') }}
-    where
-        signal_month = {{ month() }} and place = 'address'
-        and (tier is not null or contradicts)
+    select * from {{ ref('int_signal_pairs__at_address') }}
+    where signal_month = {{ month() }} and (tier is not null or contradicts)
 ),
 
 new_signals as materialized (
@@ -347,15 +345,16 @@ introduced as (
     from new_signals
     left join members on members.signal_id = new_signals.signal_id
     left join recognised on recognised.level = members.level and recognised.group_id = members.group_id
+),
+
+new_persons as (
+    select * from {{ keyed_ids('person', "select distinct introduced_by from introduced where person_id is null") }}
 )
 
 select
     {{ month() }}::text as signal_month,
     introduced.signal_id,
-    case
-        when introduced.person_id is not null then introduced.person_id
-        else {{ keyed_id('person', 'introduced.introduced_by') }}
-    end as person_id,
+    coalesce(introduced.person_id, new_persons.id) as person_id,
     case when is_introducing then 'new' else explanations.tier end as match_tier,
     case when is_introducing then 'first signal of this person' else explanations.evidence end as match_evidence,
     case when not is_introducing then explanations.score end as match_score
@@ -364,3 +363,4 @@ cross join lateral (
     select introduced.person_id is null and introduced.introduced_by = introduced.signal_id as is_introducing
 ) as roles
 left join explanations on explanations.signal_id = introduced.signal_id
+left join new_persons on new_persons.value = introduced.introduced_by

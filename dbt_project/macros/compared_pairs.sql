@@ -1,19 +1,17 @@
--- Signals that may be about one person, compared: this month's with each other and with those of the months persons are
--- recognised over. The weights of the evidence (seed match_weights) add up; the sum decides: linked, proposed or neither.
---
--- Three places: `address` (the same address key), `loose` (an addition is missing or cut short, or the street is the same and
--- the postcode nearly) and `elsewhere` (found by bsn, birth date and surname, mobile number or e-mail address). Only the first makes
--- persons. The other two propose, or link for recurrence only (int_person_moves).
---
--- Whatever the sum, without the same bsn some things never link: other birth dates (father and son may share initials),
--- other initials (twins share a birth date), another gender, another bsn. Such a pair also keeps others apart: no
--- signal joins both (int_persons__resolved).
-{{ config(
-    tags=["matched"],
-    indexes=[{"columns": ["signal_month"]}],
-    sql_header=set_wise(),
-) }}
+{#
+  Signals that may be about one person, compared: this month's with each other and with those of the months persons are
+  recognised over. The weights of the evidence (seed match_weights) add up; the sum decides: linked, proposed or neither.
 
+  Whatever the sum, without the same bsn some things never link: other birth dates (father and son may share initials),
+  other initials (twins share a birth date), another gender, another bsn. Such a pair also keeps others apart: no
+  signal joins both (int_persons__resolved).
+
+  `ways` are the ways of finding a pair (l, the new signal; r, the other): its place, what is the same, and a condition.
+  The places: `address` (the same address key), `loose` (an addition is missing or cut short, or the street is the same and
+  the postcode nearly) and `elsewhere`. Only the first makes persons; of it every pair is kept, of the others those that
+  link or propose.
+#}
+{% macro compared_pairs(ways) -%}
 with rules as (
     select
         max(threshold) filter (where rule_id = 'lookback_months')::integer as lookback_months,
@@ -65,31 +63,7 @@ known as not materialized (
     select * from new_signals
 ),
 
--- Every pair once: on the left the new signal, of two new ones the first by id. Each way of finding is a join of its own;
--- what several keys find elsewhere comes from the first of them.
-{% set one_loosely = is_loosely_one_address("l", "r") -%}
-{% set keys_elsewhere = [
-    "r.bsn_key = l.bsn_key",
-    "r.birth_on = l.birth_on and r.surname_key = l.surname_key",
-    "r.mobile_key = l.mobile_key",
-    "r.email_key = l.email_key",
-] -%}
-{% set ways = [
-    (
-        "case when r.address_key = l.address_key then 'address' else 'loose' end",
-        "r.address_loose_key = l.address_loose_key",
-        "r.address_key = l.address_key or " ~ one_loosely,
-    ),
-    (
-        "'loose'",
-        "r.street_key = l.street_key and r.house_number = l.house_number",
-        "r.address_loose_key <> l.address_loose_key and " ~ one_loosely,
-    ),
-] -%}
-{% for key in keys_elsewhere -%}
-    {% set found_before = ["r.address_key = l.address_key", one_loosely] + keys_elsewhere[:loop.index0] -%}
-    {% do ways.append(("'elsewhere'", key, "(" ~ found_before | join(") is not true and (") ~ ") is not true")) -%}
-{% endfor -%}
+-- Every pair once: on the left the new signal, of two new ones the first by id. Each way of finding is a join of its own.
 found as (
     {% for place, key, condition in ways -%}
     {{ "union all" if not loop.first }}
@@ -288,3 +262,4 @@ select
     contradicts, contradicts_for_certain, is_plausible, evidence, weight, score
 from features
 inner join verdicts using ({{ evidences | join(", ") }})
+{%- endmacro %}
