@@ -188,6 +188,7 @@ ESCAPES = {
     "read a table as text": "select table_to_xml('landing.signals', true, false, '')",
     "read a schema as text": "select schema_to_xml('intermediate', true, false, '')",
     "compute an id": "select ops.keyed_id('case', '2712AB|1')",
+    "compute many ids": "select id from ops.keyed_ids('case', array['2712AB|1'])",
     "read the key of the ids": "select key from ops.id_key",
     "become somebody else": "set role vs_transformer",
     "become the owner": "set session authorization postgres",

@@ -216,8 +216,10 @@ def test_functions_with_their_owners_rights_are_few_and_known() -> None:
     all_but_bi = {Role.LOADER, Role.TRANSFORMER, Role.EXPORTER}
     assert {name: roles for name, (roles, _) in doors.items()} == {
         "ops.keyed_id": {Role.TRANSFORMER, Role.LOADER},
+        "ops.keyed_ids": {Role.TRANSFORMER},
         "ops.keyed_digests": {Role.TRANSFORMER, Role.LOADER},
         "ops.suppression_keys": all_but_bi,
+        "ops.suppression_key": all_but_bi,
         "ops.keep_closed_month": {Role.EXPORTER},
         "ops.log_operation": all_but_bi,
         "ops.data_subjects": set(),

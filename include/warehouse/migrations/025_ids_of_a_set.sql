@@ -19,4 +19,4 @@ as $$
     select one, ops.keyed(k.key, kind, one) from unnest("values") as all_of (one) cross join ops.id_key as k
 $$;
 revoke all on function ops.keyed_ids(text, text[]) from public;
-grant execute on function ops.keyed_ids(text, text[]) to vs_transformer, vs_loader;
+grant execute on function ops.keyed_ids(text, text[]) to vs_transformer;

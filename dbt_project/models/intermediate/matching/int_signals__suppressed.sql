@@ -9,6 +9,9 @@
 {%- set in_force_in = "suppressions.valid_from < " ~ first_day_of("{month}") ~ " + interval '1 month'"
     ~ " and (suppressions.valid_to is null or suppressions.valid_to >= " ~ first_day_of("{month}") ~ ")" %}
 
+{#- asked first: without it all signals are hashed before it shows that there is nothing to compare with #}
+{%- set any_recorded = "exists (select from recorded_keys)" %}
+
 with recorded_keys as (
     select suppression_id, ground, valid_from, valid_to, subject_key
     from {{ ref('stg_suppressions') }}
@@ -33,10 +36,9 @@ from (
     from {{ ref('int_persons__resolved') }} as resolved
     inner join {{ ref('int_signals__keyed') }} as keyed
         on keyed.signal_id = resolved.signal_id and keyed.signal_month = resolved.signal_month
-    cross join lateral
-        unnest(ops.suppression_keys(keyed.postcode, keyed.house_number, keyed.birth_on, keyed.surname)) as own (subject_key)
+    cross join lateral ({{ suppression_keys_of("keyed") }}) as own
     inner join recorded_keys as suppressions on suppressions.subject_key = own.subject_key
-    where {{ in_force_in | replace("{month}", "resolved.signal_month") }}
+    where {{ any_recorded }} and {{ in_force_in | replace("{month}", "resolved.signal_month") }}
 
     union all
 
@@ -48,11 +50,11 @@ from (
         on before.person_id = resolved.person_id and before.signal_month < resolved.signal_month
     inner join {{ ref('int_signals__keyed') }} as known
         on known.signal_id = before.signal_id and known.signal_month = before.signal_month
-    cross join lateral
-        unnest(ops.suppression_keys(known.postcode, known.house_number, known.birth_on, known.surname)) as own (subject_key)
+    cross join lateral ({{ suppression_keys_of("known") }}) as own
     inner join recorded_keys as suppressions on suppressions.subject_key = own.subject_key
     where
-        keyed.birth_on is null
+        {{ any_recorded }}
+        and keyed.birth_on is null
         and known.birth_on is not null
         and {{ in_force_in | replace("{month}", "resolved.signal_month") }}
 ) as recognised
