@@ -26,20 +26,31 @@
     )
 {%- endmacro %}
 
-{# Perhaps one address: the same postcode and number with an addition cut short, or the same street, number and addition with
-   a typing error in the postcode. `left`, `right`: aliases of int_signals__keyed. #}
+{# Perhaps one address: the same postcode and number with an addition cut short; the same street, number and addition with a
+   typing error in the postcode; or the same postcode and addition with one in the number, which the neighbours' number may
+   be too, so only of one surname and two initials or more. `left`, `right`: aliases of int_signals__keyed. #}
 {% macro is_loosely_one_address(left, right) -%}
     (
         case
             when {{ left }}.address_loose_key = {{ right }}.address_loose_key
                 then {{ is_cut_short("split_part(" ~ left ~ ".address_key, '|', 3)", "split_part(" ~ right ~ ".address_key, '|', 3)") }}
-            else
-                coalesce({{ left }}.street_key = {{ right }}.street_key, false)
-                and split_part({{ left }}.address_key, '|', 2) = split_part({{ right }}.address_key, '|', 2)
-                and split_part({{ left }}.address_key, '|', 3) = split_part({{ right }}.address_key, '|', 3)
-                and levenshtein(split_part({{ left }}.address_key, '|', 1), split_part({{ right }}.address_key, '|', 1)) <= 2
+            when split_part({{ left }}.address_key, '|', 3) <> split_part({{ right }}.address_key, '|', 3) then false
+            when split_part({{ left }}.address_key, '|', 2) = split_part({{ right }}.address_key, '|', 2)
+                then
+                    coalesce({{ left }}.street_key = {{ right }}.street_key, false)
+                    and levenshtein({{ postcode_of(left) }}, {{ postcode_of(right) }}) <= 2
+            when {{ postcode_of(left) }} = {{ postcode_of(right) }}
+                then
+                    {{ left }}.surname_key = {{ right }}.surname_key
+                    and coalesce({{ left }}.initials_key = {{ right }}.initials_key and length({{ left }}.initials_key) > 1, false)
+                    and levenshtein(split_part({{ left }}.address_key, '|', 2), split_part({{ right }}.address_key, '|', 2)) = 1
+            else false
         end
     )
+{%- endmacro %}
+
+{% macro postcode_of(signal) -%}
+    split_part({{ signal }}.address_key, '|', 1)
 {%- endmacro %}
 
 {# `Dorpsstraat`, `DORPSSTR.` and `dorps straat` agree. #}

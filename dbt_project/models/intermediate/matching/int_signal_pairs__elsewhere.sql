@@ -21,6 +21,11 @@
         "r.street_key = l.street_key and r.house_number = l.house_number",
         "r.address_loose_key <> l.address_loose_key and " ~ one_loosely,
     ),
+    (
+        "'loose'",
+        postcode_of("r") ~ " = " ~ postcode_of("l") ~ " and r.surname_key = l.surname_key and r.initials_key = l.initials_key",
+        "r.address_loose_key <> l.address_loose_key and " ~ one_loosely,
+    ),
 ] -%}
 {% for key in keys_elsewhere -%}
     {% set found_before = ["r.address_key = l.address_key", one_loosely] + keys_elsewhere[:loop.index0] -%}
