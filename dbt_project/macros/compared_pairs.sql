@@ -7,11 +7,11 @@
   signal joins both (int_persons__resolved).
 
   `ways` are the ways of finding a pair (l, the new signal; r, the other): its place, what is the same, and a condition.
-  The places: `address` (the same address key), `loose` (an addition is missing or cut short, or the street is the same and
-  the postcode nearly) and `elsewhere`. Only the first makes persons; of it every pair is kept, of the others those that
-  link or propose.
+  The places: `address` (the same address key), `loose` (is_loosely_one_address) and `elsewhere`. Only the first makes
+  persons; of it every pair is kept, of the others those that link or propose. `of_earlier` narrows the earlier signals to
+  those some way can find.
 #}
-{% macro compared_pairs(ways) -%}
+{% macro compared_pairs(ways, of_earlier="true") -%}
 with rules as (
     select
         max(threshold) filter (where rule_id = 'lookback_months')::integer as lookback_months,
@@ -52,6 +52,7 @@ earlier as materialized (
         and signal_month >= (
             select to_char({{ month_start() }} - make_interval(months => lookback_months), 'YYYY-MM') from rules
         )
+        and {{ of_earlier }}
     order by
         address_key, partner, partner_reference, surname_key, initials_key, birth_on, bsn_key, mobile_key, email_key,
         signal_month desc, signal_id

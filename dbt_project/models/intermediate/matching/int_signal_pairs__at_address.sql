@@ -5,4 +5,7 @@
     sql_header=set_wise(),
 ) }}
 
-{{ compared_pairs([("'address'", "r.address_key = l.address_key", "true")]) }}
+{{ compared_pairs(
+    [("'address'", "r.address_key = l.address_key", "true")],
+    of_earlier="address_key in (select address_key from new_signals)",
+) }}
