@@ -103,6 +103,7 @@ def compared(server: Server, wanted: DataSet, compare: bool = True) -> dict:
         "project": score(signals, *TRUTHS["person"]),
         "project_at_address": score(signals, *TRUTHS["at_address"]),
         "project_seconds": sum(one.matching for one in built),
+        "project_models_added_up_seconds": sum(one.added_up for one in built),
         "project_whole_stage_seconds": sum(one.stage for one in built),
         "project_processor_seconds": sum(one.processor for one in built),
         "reviews": reviews,

@@ -39,11 +39,12 @@ _BUILT = {
 
 @dataclass(frozen=True)
 class Built:
-    """Seconds from the start of one month's first matching model to the end of its last (some run side by side), and of
-    the whole stage with dbt's own start; and the seconds of processor (server and this process) of the whole stage,
-    which the machine's other work does not stretch."""
+    """Seconds from the start of one month's first matching model to the end of its last; the same models' seconds added
+    up (some run side by side); the seconds of the whole stage with dbt's own start; and the seconds of processor (server
+    and this process) of the whole stage, which the machine's other work does not stretch."""
 
     matching: float
+    added_up: float
     stage: float
     processor: float
 
@@ -69,13 +70,13 @@ class Warehouse:
         stage = time.perf_counter() - started
         processor = self._processor_seconds() - used
         with psycopg.connect(self.dsn) as connection:
-            (matching,) = connection.execute(
+            matching, added_up = connection.execute(
                 "select extract(epoch from max(ended_at) - min(ended_at - make_interval(secs => execution_seconds)))"
-                "::float8 from ops.dbt_results where split_part(unique_id, '.', 3) = any(%s)"
+                "::float8, sum(execution_seconds) from ops.dbt_results where split_part(unique_id, '.', 3) = any(%s)"
                 " and invocation_id = (select invocation_id from ops.dbt_results order by result_id desc limit 1)",
                 (list(MATCHING_MODELS),),
             ).fetchone()
-        return Built(matching, stage, processor)
+        return Built(matching, added_up, stage, processor)
 
     def _processor_seconds(self) -> float:
         """Of this process, and of the server with its connections, open and ended."""
