@@ -8,8 +8,8 @@
 
   `ways` are the ways of finding a pair (l, the new signal; r, the other): its place, what is the same, and a condition.
   The places: `address` (the same address key), `loose` (is_loosely_one_address) and `elsewhere`. Only the first makes
-  persons; of it every pair is kept, of the others those that link or propose. `of_earlier` narrows the earlier signals to
-  those some way can find.
+  persons; of it every pair is kept, of the others those that link or propose. `of_earlier` narrows the earlier signals
+  (s) to those some way can find.
 #}
 {% macro compared_pairs(ways, of_earlier="true") -%}
 with rules as (
@@ -46,7 +46,7 @@ earlier as materialized (
         address_key, partner, partner_reference, surname_key, initials_key, birth_on, bsn_key, mobile_key, email_key
     )
         {{ columns | join(", ") }}
-    from {{ ref('int_signals__keyed') }}
+    from {{ ref('int_signals__keyed') }} as s
     where
         signal_month < {{ month() }}
         and signal_month >= (

@@ -7,28 +7,26 @@
     sql_header=set_wise(),
 ) }}
 
-{% set one_loosely = is_loosely_one_address("l", "r") -%}
-{% set keys_elsewhere = [
-    "r.bsn_key = l.bsn_key",
-    "r.birth_on = l.birth_on and r.surname_key = l.surname_key",
-    "r.mobile_key = l.mobile_key",
-    "r.email_key = l.email_key",
+-- what a pair has in common, as it is of one signal s
+{% set loosely = [
+    "s.address_loose_key",
+    "s.street_key || '|' || s.house_number",
+    postcode_of("s") ~ " || '|' || s.surname_key || '|' || s.initials_key",
 ] -%}
-{% set ways = [
-    ("'loose'", "r.address_loose_key = l.address_loose_key", "r.address_key <> l.address_key and " ~ one_loosely),
-    (
-        "'loose'",
-        "r.street_key = l.street_key and r.house_number = l.house_number",
-        "r.address_loose_key <> l.address_loose_key and " ~ one_loosely,
-    ),
-    (
-        "'loose'",
-        postcode_of("r") ~ " = " ~ postcode_of("l") ~ " and r.surname_key = l.surname_key and r.initials_key = l.initials_key",
-        "r.address_loose_key <> l.address_loose_key and " ~ one_loosely,
-    ),
+{% set elsewhere = ["s.bsn_key", "s.birth_on || '|' || s.surname_key", "s.mobile_key", "s.email_key"] -%}
+{% set is_loosely_one = is_loosely_one_address("l", "r") -%}
+
+{% set ways, in_new_signals = [], [] -%}
+{% for place, keys, is_it, found_before in [
+    ("'loose'", loosely, is_loosely_one, ["r.address_key = l.address_key"]),
+    ("'elsewhere'", elsewhere, is_loosely_one ~ " is not true", ["r.address_key = l.address_key"]),
 ] -%}
-{% for key in keys_elsewhere -%}
-    {% set found_before = ["r.address_key = l.address_key", one_loosely] + keys_elsewhere[:loop.index0] -%}
-    {% do ways.append(("'elsewhere'", key, "(" ~ found_before | join(") is not true and (") ~ ") is not true")) -%}
+    {% for key in keys -%}
+        {% set in_common = key | replace("s.", "r.") ~ " = " ~ key | replace("s.", "l.") -%}
+        {% do ways.append((place, in_common, is_it ~ " and (" ~ found_before | join(") is not true and (") ~ ") is not true")) -%}
+        {% do found_before.append(in_common) -%}
+        {% do in_new_signals.append(key ~ " in (select " ~ key ~ " from new_signals as s where " ~ key ~ " is not null)") -%}
+    {% endfor -%}
 {% endfor -%}
-{{ compared_pairs(ways) }}
+
+{{ compared_pairs(ways, of_earlier="(" ~ in_new_signals | join(" or ") ~ ")") }}
