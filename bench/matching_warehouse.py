@@ -39,9 +39,9 @@ _BUILT = {
 
 @dataclass(frozen=True)
 class Built:
-    """Seconds from the start of one month's first matching model to the end of its last; the same models' seconds added
-    up (some run side by side); the seconds of the whole stage with dbt's own start; and the seconds of processor (server
-    and this process) of the whole stage, which the machine's other work does not stretch."""
+    """Seconds from the start of one month's first matching model to the end of its last; those models' seconds added
+    up (some run side by side); the seconds of the whole stage with its own start; and the seconds of processor (of the
+    server and this process) of the whole stage, which the machine's other work does not stretch."""
 
     matching: float
     added_up: float
