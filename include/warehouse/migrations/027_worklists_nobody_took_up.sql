@@ -1,4 +1,5 @@
--- What waits for whom, with the work lists to Kwadraad: who accepted help stands on them.
+-- What waits for whom, with the work lists to Kwadraad: who accepted help stands on them. A view is replaced as a whole, so what
+-- migration 022 says of the rest stands here again.
 create or replace view ops.waiting as
 with closed as (
     select distinct signal_month from ops.closure_ledger
