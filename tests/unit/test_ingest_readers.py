@@ -205,6 +205,41 @@ def test_names_with_the_surname_first(text: str, name: PersonName | None) -> Non
 
 
 @pytest.mark.parametrize(
+    ("text", "turned", "name"),
+    [
+        ("F. v.d. HAZELAAR", "HAZELAAR, F. v.d.", PersonName("F.", "v.d.", "HAZELAAR")),
+        ("F.v.d.Hazelaar", "Hazelaar, F.v.d.", PersonName("F.", "v.d.", "Hazelaar")),
+        ("A.G.S. v.d. Berg", "Berg, A.G.S. v.d.", PersonName("A.G.S.", "v.d.", "Berg")),
+        ("Th.v.d. Berg", "v.d.Berg, Th.", PersonName("Th.", "v.d.", "Berg")),
+        ("J. v. d. Berg", "Berg, J. v. d.", PersonName("J.", "v. d.", "Berg")),
+        ("J. v d Berg", "v d Berg, J.", PersonName("J.", "v d", "Berg")),
+        ("J. v. den Berg", "Berg, J. v. den", PersonName("J.", "v. den", "Berg")),
+        ("J. van d. Berg", "Berg, J. van d.", PersonName("J.", "van d.", "Berg")),
+        ("J. v.'t Hof", "Hof, J. v.'t", PersonName("J.", "v.'t", "Hof")),
+        ("J. v/d Berg", "Berg, J. v/d", PersonName("J.", "v/d", "Berg")),
+        ("J vd Berg", "Berg, J vd", PersonName("J.", "vd", "Berg")),
+        ("S. v. Dam", "Dam, S. v.", PersonName("S.", "v.", "Dam")),
+        ("J. d. Vries", "Vries, J. d.", PersonName("J.", "d.", "Vries")),
+        ("v.d. Berg", "Berg, v.d.", PersonName(None, "v.d.", "Berg")),
+        ("Jan v.d. Berg", "v.d. Berg, Jan", PersonName("J.", "v.d.", "Berg")),
+        # in capitals, or all in lower case, only behind other initials
+        ("F. V.D. BERG", "BERG, F. V.D.", PersonName("F.", "v.d.", "BERG")),
+        ("J V/D BERG", "BERG, J V/D", PersonName("J.", "v/d", "BERG")),
+        ("F. V.D. Berg", "V.D. Berg, F.", PersonName("F.", "v.d.", "Berg")),
+        ("j.p. v.d. berg", "berg, j.p. v.d.", PersonName("J.P.", "v.d.", "berg")),
+        ("V.D. BERG", "BERG, V.D.", PersonName("V.D.", None, "BERG")),
+        ("F.V.D. BERG", "BERG, F.V.D.", PersonName("F.V.D.", None, "BERG")),
+        ("J. V. BERG", "BERG, J. V.", PersonName("J.V.", None, "BERG")),
+        ("J.V. Berg", "Berg, J.V.", PersonName("J.V.", None, "Berg")),
+        ("j.v. dam", "dam, j.v.", PersonName("J.V.", None, "dam")),
+    ],
+)
+def test_an_abbreviated_prefix_is_no_initials(text: str, turned: str, name: PersonName) -> None:
+    assert read_person_name(text, surname_first=False) == name
+    assert read_person_name(turned, surname_first=True) == name
+
+
+@pytest.mark.parametrize(
     ("text", "initials"),
     [("JP", "J.P."), ("j.p.", "J.P."), ("J P", "J.P."), ("Jan Peter", "J.P."), ("Th.", "Th."), ("J.-P.", "J.P.")],
 )
