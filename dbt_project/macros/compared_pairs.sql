@@ -166,6 +166,7 @@ features as materialized (
                     cross join unnest(string_to_array(right_name, '-')) as r
                     where {{ is_typo_of('l', 'r') }}
                 ) then 'half'
+            when {{ is_short_typo_of('left_name', 'right_name') }} then 'short_typo'
             when {{ name_likeness('left_name', 'right_name') }} >= rules.surname_alike then 'alike'
             when birth = 'same' then 'other_with_same_birth'
             else 'differ'

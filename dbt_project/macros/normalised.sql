@@ -97,3 +97,16 @@
         end
     )
 {%- endmacro %}
+
+{# The same in a short name, where a letter makes another name sooner: one letter lost, doubled or changed, not the first, in
+   a name of four, or of four beside five or three. Of three letters each they are two names (Bos is not Bol). #}
+{% macro is_short_typo_of(left_name, right_name) -%}
+    case
+        when left({{ left_name }}, 1) <> left({{ right_name }}, 1) then false
+        when
+            least(length({{ left_name }}), length({{ right_name }})) in (3, 4)
+            and greatest(length({{ left_name }}), length({{ right_name }})) in (4, 5)
+            then levenshtein_less_equal({{ left_name }}, {{ right_name }}, 1) <= 1
+        else false
+    end
+{%- endmacro %}
