@@ -1,7 +1,7 @@
 """How good and how fast the matching is, against the sandbox's truth: `make bench-matching`.
 
 Every run draws fresh seeds and prints them (`--seed` repeats one). What is measured, each with its own `--only`:
-  quality      5,000 signals at three levels of dirt, several seeds: this project, exact matching, Splink
+  quality      5,000 signals at three levels of dirt, eight seeds: this project, exact matching, Splink
   scale        100,000 and 1,000,000 signals: the same three, with their seconds
   history      a new month against 24 months of history, and against one
   rebuild      all months built again from landing: the same ids and links
@@ -31,7 +31,7 @@ from include.months import Month
 
 PARTS = ("quality", "scale", "history", "rebuild")
 DIRT = {"light": 0.3, "default": 1.0, "heavy": 3.0}
-QUALITY_SIGNALS, QUALITY_SEEDS = 5_000, 3
+QUALITY_SIGNALS, QUALITY_SEEDS = 5_000, 8
 LEAST_PRECISION, LEAST_F1, MOST_GROWTH, MOST_OF_ONE_MONTH = 0.995, 0.985, 12.0, 1.5
 TIMED_AT = 100_000
 SCALES = (100_000, 1_000_000)
