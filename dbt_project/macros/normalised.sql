@@ -78,7 +78,7 @@
 {%- endmacro %}
 
 {# One keystroke wrong: a letter lost, doubled or changed, or two neighbours swapped; in a name of eight letters or more
-   two of them. Never the first letter (Jansen is not Hansen), nor a letter of a name of four (Bos is not Bol). #}
+   two of them. Never the first letter (Jansen is not Hansen), nor a letter of a name of four (is_short_typo_of). #}
 {% macro is_typo_of(left_name, right_name) -%}
     (
         left({{ left_name }}, 1) = left({{ right_name }}, 1)
