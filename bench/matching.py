@@ -38,7 +38,7 @@ SCALES = (100_000, 1_000_000)
 QUARTER = Month.parse_range("2024-01..2024-03")
 TWO_MONTHS = QUARTER[:2]
 HISTORY = Month.parse_range("2022-01..2024-01")  # the last is the new month
-HISTORY_SIGNALS_A_MONTH = 10_000
+HISTORY_SIGNALS_A_MONTH, HISTORY_TURNS = 10_000, 5
 
 # the same person wherever he or she lives, as recurrence needs; and the same person at the same address, as cases need
 TRUTHS = {"person": (["person_key"], ["known_as"]), "at_address": (["person_key", "true_address"], ["person_id"])}
@@ -144,13 +144,14 @@ def measure_scale(server: Server, figures: Figures, sizes: Sequence[int], seed: 
 
 
 def measure_history(server: Server, figures: Figures, seed: int) -> None:
-    """The last month again and again (the least of three), with 24 months before it and with one."""
+    """The last month again and again, with 24 months before it and with one: turn by turn, the least of each."""
     signals = signals_with_truth(DataSet(HISTORY_SIGNALS_A_MONTH * len(HISTORY), HISTORY, DIRT["default"], seed))
     least = {}
-    for name, months in (("one_month", HISTORY[-2:]), ("24_months", HISTORY)):
-        with server.warehouse() as warehouse:
-            warehouse.build(signals, months)
-            again = [warehouse.build_again(months[-1]) for _ in range(3)]
+    with server.warehouse() as after_one, server.warehouse() as after_24:
+        after_one.build(signals, HISTORY[-2:])
+        after_24.build(signals, HISTORY)
+        turns = [(after_one.build_again(HISTORY[-1]), after_24.build_again(HISTORY[-1])) for _ in range(HISTORY_TURNS)]
+    for name, again in zip(("one_month", "24_months"), zip(*turns, strict=True), strict=True):
         least[name] = Built(*(min(getattr(one, part.name) for one in again) for part in fields(Built)))
         figures.add(f"history_{name}_seconds", least[name].matching)
         figures.add(f"history_{name}_whole_stage_seconds", least[name].stage)

@@ -53,7 +53,14 @@ class Built:
 class Warehouse:
     """One database, with the platform tables and the code lists."""
 
-    dsn: str
+    server: str
+    name: str
+    # dbt's parse of the project knows the database, so each has its own
+    dbt_target: str
+
+    @property
+    def dsn(self) -> str:
+        return f"{self.server}/{self.name}"
 
     def build(self, signals: pd.DataFrame, months: Sequence[Month]) -> list[Built]:
         """Land each month's signals and build it."""
@@ -65,6 +72,7 @@ class Warehouse:
         return self.build_again(month)
 
     def build_again(self, month: Month) -> Built:
+        os.environ |= {"VS_WAREHOUSE_DATABASE": self.name, "DBT_TARGET_PATH": self.dbt_target}
         used, started = self._processor_seconds(), time.perf_counter()
         build_stage("matched", month)
         stage = time.perf_counter() - started
@@ -140,9 +148,8 @@ class Server:
             connection.execute(f"create database {name} template {WAREHOUSE_DATABASE}")
             connection.execute(f"revoke all on database {name} from public")
             connection.execute(f"grant connect, temporary, create on database {name} to vs_transformer, vs_admin")
-        os.environ["VS_WAREHOUSE_DATABASE"] = name
         try:
-            yield Warehouse(f"{server}/{name}")
+            yield Warehouse(server, name, str(self.instance.home / "dbt" / name))
         finally:
             with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
                 connection.execute(f"drop database {name} with (force)")
