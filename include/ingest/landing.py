@@ -63,13 +63,10 @@ class Ready:
 
 def ready_signals(connection: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month) -> Ready:
     """The good rows as canonical signals; the connection is only asked for their ids."""
-    import polars as pl
-
     table, contract, good = "landing.signals", judged.contract, judged.good
     if not len(good):
         return Ready(table, (), 0, io.BytesIO())
-    reference = pl.concat_str(pl.lit(contract.partner), "partner_reference", pl.lit(str(month)), separator="|")
-    ids = keyed_ids(connection, "signal", good.select(reference).to_series())
+    ids = signal_ids(connection, contract.partner, month, good["partner_reference"])
     return _ready(
         table,
         good.with_columns(ids.alias("signal_id"), _array(good["flags"])),
@@ -103,20 +100,20 @@ def ready_enrichment_results(_: psycopg.Connection, judged: JudgedDelivery, deli
     return _ready("landing.enrichment_results", judged.good.drop("flags"), same)
 
 
-def keyed_ids(connection: psycopg.Connection, kind: str, values: pl.Series) -> pl.Series:
-    """`ops.keyed_id(kind, value)` of every value, asked once."""
+def signal_ids(connection: psycopg.Connection, partner: str, month: Month, references: pl.Series) -> pl.Series:
+    """The ids of a partner's signals of a month, asked once; the key they are made with stays in the warehouse."""
     import polars as pl
 
-    items = values.str.join(_AFTER_VALUE).item()
-    if items.count(_AFTER_VALUE) != len(values) - 1:
-        asked = (
-            "select ops.keyed_id(%s, item) from unnest(%s::text[]) with ordinality as of (item, place) order by place"
-        )
-        return pl.Series([one for (one,) in connection.execute(asked, (kind, values.to_list()))], dtype=pl.String)
-    row = connection.execute("select ops.keyed_digests(%s, %s)", (kind, items), binary=True).fetchone()
+    joined = references.str.join(_AFTER_VALUE).item()
+    is_splittable = joined.count(_AFTER_VALUE) == len(references) - 1
+    row = connection.execute(
+        f"select ops.signal_digests(%s, %s, {'string_to_array(%s, %s)' if is_splittable else '%s::text[]'})",
+        (partner, str(month), *((joined, _AFTER_VALUE) if is_splittable else (references.to_list(),))),
+        binary=True,
+    ).fetchone()
     assert row is not None
     digests = pl.Series([row[0].hex(",", _DIGEST_BYTES)]).str.split(",").explode()
-    return digests.to_frame("digest").select(pl.concat_str(pl.lit(f"{kind}_"), "digest")).to_series()
+    return digests.to_frame("digest").select(pl.concat_str(pl.lit("signal_"), "digest")).to_series()
 
 
 def write_raw_rows(connection: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month) -> int:
@@ -245,13 +242,10 @@ def _copy_text(frame: pl.DataFrame, same: Sequence[str]) -> io.BytesIO:
     behind = [pl.lit(tail).alias("\t")] if same else []
     text = _written(frame.with_columns(behind))
     content = np.frombuffer(text.getbuffer(), dtype=np.uint8)
-    expected = {
-        "\\": len(frame) * tail.count("\\"),
-        "\t": len(frame) * (frame.width + len(same) - 1),
-        "\n": len(frame),
-        "\r": 0,
-    }
-    if any(np.count_nonzero(content == ord(sign)) != times for sign, times in expected.items()):
+    # below a space stand the tabs between values, the line ends, and what should be neither
+    between = len(frame) * (frame.width + len(same))
+    has_signs = np.count_nonzero(content == ord("\\")) != len(frame) * tail.count("\\")
+    if has_signs or np.count_nonzero(content < ord(" ")) != between:
         texts = [name for name, kind in frame.schema.items() if kind == pl.String]
         text = _written(frame.with_columns(_escaped(pl.col(name), _COPY_SIGNS) for name in texts).with_columns(behind))
     return text

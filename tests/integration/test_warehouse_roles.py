@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
+import polars as pl
 import psycopg
 import pytest
 
+from include.ingest.landing import signal_ids
 from include.local.instance import Instance
 from include.local.processes import wait_until
+from include.months import Month
 from include.settings import Role, Settings
 from include.warehouse.connection import connect
 from include.warehouse.migrate import MIGRATIONS, MigrationChanged, migrate
@@ -43,6 +47,33 @@ def test_ids_are_keyed_and_their_key_is_out_of_reach():
         assert first.removeprefix("case_") != other.removeprefix("person_")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("select key from ops.id_key")
+
+
+def _signal_ids(connection: psycopg.Connection, partner: str, month: str, *references: str) -> list[str]:
+    return signal_ids(connection, partner, Month.parse(month), pl.Series(references)).to_list()
+
+
+def test_a_signal_has_one_id_whoever_it_is_asked_with_and_another_in_another_month_or_of_another_partner():
+    with connect(Role.LOADER) as connection:
+        together = _signal_ids(connection, "woonbedrijf", "2024-06", "10", "11", "12")
+        assert together == [_signal_ids(connection, "woonbedrijf", "2024-06", one)[0] for one in ("10", "11", "12")]
+        elsewhere = (("woonbedrijf", "2024-07"), ("zorgplus", "2024-06"))
+        others = [_signal_ids(connection, partner, month, "10")[0] for partner, month in elsewhere]
+        assert len({*together, *others}) == 5
+        assert all(re.fullmatch("signal_[0-9a-f]{20}", one) for one in together + others)
+        # what stands between references when many are asked for may stand in one
+        assert len(set(_signal_ids(connection, "woonbedrijf", "2024-06", "1\x1f2", "1", "2"))) == 3
+
+
+def test_the_ids_of_a_month_that_was_there_before_they_became_shorter_to_make_stay_what_they_were(server: Instance):
+    database = Settings.from_environment().environment["VS_WAREHOUSE_DATABASE"]
+    with psycopg.connect(f"{server.postgres.superuser_dsn}/{database}") as connection:
+        connection.execute("update ops.short_ids_since set signal_month = '2024-07'")
+        for month, is_as_before in (("2024-06", True), ("2024-07", False)):
+            asked = "select ops.keyed_id('signal', %s)"
+            [(as_before,)] = connection.execute(asked, (f"woonbedrijf|10|{month}",)).fetchall()
+            assert (_signal_ids(connection, "woonbedrijf", month, "10") == [as_before]) is is_as_before
+        connection.rollback()
 
 
 def test_a_closed_month_in_the_ledger_cannot_be_changed():
