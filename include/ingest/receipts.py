@@ -19,6 +19,7 @@ from include.ingest.findings import MOST_LINES, Findings, Lines
 from include.ingest.reading import REFERENCE_DUPLICATE
 
 UNKNOWN_SENDER = "_unknown"
+_JSON = json.JSONEncoder(ensure_ascii=False)
 
 _OF_THE_BOOKS = (
     "contract", "file_name", "signal_month", "named_month", "status", "reason_code", "reason_detail", "rows_in_file",
@@ -45,7 +46,7 @@ def receipt(summary: dict[str, Any], findings: Findings | None) -> bytes:
         content |= {name: _lines(found) for name, found in listed.items()}
         if cut := [name for name, found in listed.items() if not found.are_all_shown]:
             content["lines_not_shown"] = {name: listed[name].total - len(listed[name].shown) for name in cut}
-    return json.dumps(content, ensure_ascii=False, indent=1).encode()
+    return _written(content)
 
 
 def in_words(summary: Mapping[str, Any]) -> str:
@@ -111,7 +112,23 @@ def current_receipt(connection: psycopg.Connection, delivery_id: str) -> tuple[s
     content |= {name: lines[:MOST_LINES] for name, lines in listed.items()}
     if cut := {name: len(lines) - MOST_LINES for name, lines in listed.items() if len(lines) > MOST_LINES}:
         content["lines_not_shown"] = cut
-    return book["receipt"], json.dumps(content, ensure_ascii=False, indent=1).encode()
+    return book["receipt"], _written(content)
+
+
+def _written(content: Mapping[str, Any]) -> bytes:
+    """JSON that people can read: a line for every row of the file."""
+    members = (f" {_JSON.encode(name)}: {_member(value)}" for name, value in content.items())
+    return ("{\n" + ",\n".join(members) + "\n}").encode()
+
+
+def _member(value: Any) -> str:
+    if isinstance(value, dict):
+        within, (begin, end) = [f"{_JSON.encode(name)}: {_JSON.encode(of)}" for name, of in value.items()], "{}"
+    elif isinstance(value, list):
+        within, (begin, end) = list(map(_JSON.encode, value)), "[]"
+    else:
+        return _JSON.encode(value)
+    return begin + "\n  " + ",\n  ".join(within) + "\n " + end if within else begin + end
 
 
 def _line(row: Mapping[str, Any]) -> dict[str, Any]:
