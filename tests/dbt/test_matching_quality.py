@@ -30,8 +30,8 @@ def signals() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def built(server: Instance, warehouse: Path, signals: pd.DataFrame) -> Warehouse:
-    database = Settings.from_environment().environment["VS_WAREHOUSE_DATABASE"]
-    built = Warehouse(f"{server.postgres.superuser_dsn}/{database}")
+    here = Settings.from_environment().environment
+    built = Warehouse(server.postgres.superuser_dsn, here["VS_WAREHOUSE_DATABASE"], here["DBT_TARGET_PATH"])
     built.build(signals, QUARTER)
     return built
 
