@@ -15,6 +15,7 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -194,10 +195,12 @@ class Exchange:
         """
         plain, salted = hashlib.sha256(), hashlib.sha256(salt)
         with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY_BYTES) as copy:
-            for piece in self._pieces(path):
-                plain.update(piece)
-                salted.update(piece)
-                copy.write(piece)
+            with ThreadPoolExecutor(1, "salting") as beside:
+                for piece in self._pieces(path):
+                    salting = beside.submit(salted.update, piece)
+                    plain.update(piece)
+                    copy.write(piece)
+                    salting.result()
             copy.seek(0)
             yield cast("BinaryIO", copy), plain.hexdigest(), salted.hexdigest()
 

@@ -13,6 +13,7 @@ Reason: "was this delivery loaded?" must have one answer at any time, for anybod
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import itertools
 import json
@@ -130,11 +131,11 @@ def take_in(
 
     `make_ready` (of the good rows) and `review` get the delivery part by part.
     """
-    with _one_at_a_time(arrival.path):
+    with _one_at_a_time(arrival.path) as asked, _without_collections():
         if not exchange.exists(arrival.path):
             return _booked_before(arrival)
         with _delivered(exchange, arrival, review) as delivered:
-            summary, findings = _book(exchange, arrival, delivered, make_ready)
+            summary, findings = _book(exchange, arrival, delivered, make_ready, asked)
         exchange.write(summary.receipt, receipt(_for_sender(summary, delivered.sha256), findings))
         exchange.move(arrival.path, summary.archived_as)
         logger.info(
@@ -146,14 +147,27 @@ def take_in(
 
 
 @contextmanager
-def _one_at_a_time(path: str) -> Iterator[None]:
+def _one_at_a_time(path: str) -> Iterator[psycopg.Connection]:
     """Two runs that found the same file: the second waits until the first has archived it, and finds it in the books.
 
     Otherwise it would have read the file before it went, and book the very same file as one that came twice.
     """
     with connect(Role.LOADER, autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(hashtext('vs:delivery'), hashtext(%s))", (path,))
-        yield  # the lock ends with the connection, also when this process is killed
+        yield connection  # the lock ends with it, also when this process is killed
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Nothing is looked for that could be thrown away: that costs a walk over all a process ever loaded, for the few
+    rings of objects a delivery makes."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @contextmanager
@@ -219,7 +233,7 @@ def _name_refused(arrival: Arrival) -> Rejection:
 
 
 def _book(
-    exchange: Exchange, arrival: Arrival, delivered: _Delivered, make_ready: MakeReady
+    exchange: Exchange, arrival: Arrival, delivered: _Delivered, make_ready: MakeReady, asked: psycopg.Connection
 ) -> tuple[DeliverySummary, Findings | None]:
     """The delivery in the books, and what was found in it (None when its rows were not looked at, or before)."""
     delivery_id = delivered.delivery_id
@@ -235,7 +249,7 @@ def _book(
                 # taken in by a run that did not live to archive it
                 return known, _found(delivered)
             return _book_repeated(connection, arrival, known, archived_as), None
-        rejection, findings = _load(connection, arrival, delivered, make_ready)
+        rejection, findings = _load(connection, asked, arrival, delivered, make_ready)
         if known and rejection and known.reason_code == rejection.code and exchange.exists(known.archived_as):
             repeated = _book_repeated(connection, arrival, known, archived_as)
             return repeated, findings if delivered.is_opened else None
@@ -253,7 +267,11 @@ def _found(delivered: _Delivered) -> Findings:
 
 
 def _load(
-    connection: psycopg.Connection, arrival: Arrival, delivered: _Delivered, make_ready: MakeReady
+    connection: psycopg.Connection,
+    asked: psycopg.Connection,
+    arrival: Arrival,
+    delivered: _Delivered,
+    make_ready: MakeReady,
 ) -> tuple[Rejection | None, Findings]:
     """Write all rows of an accepted file; of a refused one nothing stays."""
     findings, rejection = Findings(), delivered.rejection
@@ -261,7 +279,7 @@ def _load(
         return rejection, findings
     try:
         with connection.transaction() as attempt:
-            _write_parts(connection, arrival, delivered, make_ready, findings)
+            _write_parts(connection, asked, arrival, delivered, make_ready, findings)
             rejection = too_many_bad_rows(
                 arrival.contract,
                 arrival.file_name,
@@ -279,17 +297,14 @@ def _load(
 
 def _write_parts(
     connection: psycopg.Connection,
+    asked: psycopg.Connection,
     arrival: Arrival,
     delivered: _Delivered,
     make_ready: MakeReady,
     findings: Findings,
 ) -> None:
     """Write a part while the next one is made ready and the one behind it is judged: three are in memory at most."""
-    with (
-        connect(Role.LOADER) as asked,
-        ThreadPoolExecutor(1, "making ready") as maker,
-        ThreadPoolExecutor(1, "writing") as writer,
-    ):
+    with ThreadPoolExecutor(1, "making ready") as maker, ThreadPoolExecutor(1, "writing") as writer:
         in_hand: deque[Future[None]] = deque()
         for part in delivered.parts:
             findings.add(part)

@@ -62,7 +62,6 @@ _CELL_ADDRESS = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]{1,3})(\d{1,7})["']""")
 _LINE_END, _CARRIAGE_RETURN = ord("\n"), ord("\r")
 # What str.strip() takes away: a row of nothing else is no row.
 _BLANKS = "".join(character for character in map(chr, range(0x3001)) if character.isspace())
-_BEGINS_BLANK = f"^[{re.escape(_BLANKS)}]"
 
 
 class FileRefused(Exception):
@@ -220,22 +219,21 @@ def _fits(decoder: codecs.IncrementalDecoder, piece: bytes, *, final: bool = Fal
 
 
 class _Text:
-    """The text of a file, in pieces of whole lines."""
+    """The text of a file in UTF-8, in pieces of whole lines."""
 
     def __init__(self, file: BinaryIO, encoding: str) -> None:
         self._file = file
         self._encoding = encoding
-        self._decoder = codecs.getincrementaldecoder(encoding)()
         self._rest = b""
         self._is_read = False
         self._next_bytes = PART_BYTES // FIRST_PART
-        self._given_back = ""
-        self._lines_before = 0
+        self._given_back = b""
+        self._bytes_proven = 0
 
-    def take(self) -> str:
+    def take(self) -> bytes:
         """The next piece; nothing at the end of the file."""
         if self._given_back:
-            piece, self._given_back = self._given_back, ""
+            piece, self._given_back = self._given_back, b""
             return piece
         while not self._is_read:
             read = self._file.read(self._next_bytes)
@@ -250,23 +248,26 @@ class _Text:
             if len(self._rest) > LONGEST_ROW_BYTES:
                 raise FileRefused(FILE_UNREADABLE, "a row without an end; is this the file that was meant?")
             if whole:
-                return self._proven(whole)
-        return ""
+                piece = self._proven(whole)
+                self._bytes_proven += len(whole)
+                return piece
+        return b""
 
-    def give_back(self, piece: str) -> None:
+    def give_back(self, piece: bytes) -> None:
         """What was taken and not read comes again."""
         self._given_back = piece + self._given_back
 
-    def _proven(self, data: bytes) -> str:
+    def _proven(self, data: bytes) -> bytes:
+        if data.isascii():
+            return data
+        # a piece ends where a line does, so within a letter it never does; what marks UTF-8 stands before the first
+        plain = self._encoding.removesuffix("-sig")
         try:
-            text = self._decoder.decode(data, self._is_read)
+            text = data.decode(plain if self._bytes_proven else self._encoding)
         except UnicodeDecodeError as error:
-            plain = self._encoding.removesuffix("-sig")
             raise FileRefused(FILE_UNREADABLE, f"the file is not written in {plain}; save it as utf-8") from error
-        if not text.isascii():
-            self._refuse_garbled(text)
-        self._lines_before += text.count("\n")
-        return text
+        self._refuse_garbled(text)
+        return text.encode()
 
     def _refuse_garbled(self, text: str) -> None:
         if "\ufffd" in text:
@@ -274,7 +275,8 @@ class _Text:
         if not any(letter in text for letter in _MOJIBAKE_BEGINS):
             return
         if garbled := _MOJIBAKE.search(text):
-            line = self._lines_before + text.count("\n", 0, garbled.start()) + 1
+            self._file.seek(0)
+            line = self._file.read(self._bytes_proven).count(b"\n") + text.count("\n", 0, garbled.start()) + 1
             detail = f"letters with accents are garbled (first on line {line}); export it again as utf-8"
             raise FileRefused(FILE_UNREADABLE, detail)
 
@@ -285,7 +287,7 @@ def _csv_parts(shape: FileFormat, text: _Text) -> Iterator[OpenedFile]:
     if not header:
         return
     while piece := text.take():
-        found = None if '"' in piece or len(header) == 1 else _split_rows(shape, header, piece, line)
+        found = None if b'"' in piece or len(header) == 1 else _split_rows(shape, header, piece, line)
         part, lines = found or _recorded_rows(shape, header, piece, line, text)
         line += lines
         yield part
@@ -308,14 +310,15 @@ def _header(shape: FileFormat, text: _Text) -> tuple[tuple[str, ...], int]:
 class _Lines:
     """The lines of a text, one by one, across its pieces; what was not asked for can be given back."""
 
-    def __init__(self, text: _Text, piece: str = "") -> None:
+    def __init__(self, text: _Text, piece: bytes = b"") -> None:
         self._text = text
         self._begin(piece)
         self.pieces = 0
 
-    def _begin(self, piece: str) -> None:
-        self._lines = io.StringIO(piece, newline="")
-        self.characters_left = len(piece)
+    def _begin(self, piece: bytes) -> None:
+        written = piece.decode()
+        self._lines = io.StringIO(written, newline="")
+        self.characters_left = len(written)
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -331,7 +334,7 @@ class _Lines:
         return line
 
     def leave(self) -> None:
-        self._text.give_back(self._lines.read())
+        self._text.give_back(self._lines.read().encode())
 
 
 def _next_record(reader: Any, lines_before: int) -> list[str] | None:
@@ -345,7 +348,7 @@ def _next_record(reader: Any, lines_before: int) -> list[str] | None:
 
 
 def _recorded_rows(
-    shape: FileFormat, header: tuple[str, ...], piece: str, lines_before: int, text: _Text
+    shape: FileFormat, header: tuple[str, ...], piece: bytes, lines_before: int, text: _Text
 ) -> tuple[OpenedFile, int]:
     """The rows of a piece as the csv module reads them; the last one may end in a piece after it."""
     source = _Lines(text, piece)
@@ -362,17 +365,17 @@ def _recorded_rows(
 
 
 def _split_rows(
-    shape: FileFormat, header: tuple[str, ...], piece: str, lines_before: int
+    shape: FileFormat, header: tuple[str, ...], piece: bytes, lines_before: int
 ) -> tuple[OpenedFile, int] | None:
     """The rows of a piece without quotation marks: a line is a row. None when the csv module must judge its length."""
     import polars as pl
 
-    if straight := _straight_rows(shape, header, piece.encode(), lines_before):
+    if straight := _straight_rows(shape, header, piece, lines_before):
         return straight, len(straight)
-    if "\r" in piece:
-        piece = piece.replace("\r\n", "\n").replace("\r", "\n")
-    piece = piece.removesuffix("\n")
-    lines = pl.Series([piece]).str.split("\n").explode()
+    written = piece.decode()
+    if "\r" in written:
+        written = written.replace("\r\n", "\n").replace("\r", "\n")
+    lines = pl.Series([written.removesuffix("\n")]).str.split("\n").explode()
     if int(lines.str.len_bytes().max()) > LONGEST_CELL:  # type: ignore[arg-type]
         return None
     width, count = len(header), len(lines)
@@ -416,20 +419,26 @@ def _straight_rows(shape: FileFormat, header: tuple[str, ...], text: bytes, line
         return None
     if np.diff(line_ends, prepend=-1, append=len(text)).max() > LONGEST_CELL:
         return None
+    begins = np.append(0, line_ends + 1)
     cells = _split(text, shape, width)
-    if _has_blank_row(cells):
+    if _has_blank_row(cells, _may_be_blank(signs[begins], shape)):
         return None
     numbers = np.arange(lines_before + 1, lines_before + count + 1)
-    as_it_stands = Verbatim(text, np.append(0, line_ends + 1), row_end.decode(), shape.delimiter)
+    as_it_stands = Verbatim(text, begins, row_end.decode(), shape.delimiter)
     return OpenedFile(header, cells, numbers, np.zeros(count, dtype=bool), verbatim=as_it_stands)
 
 
-def _has_blank_row(cells: pl.DataFrame) -> bool:
-    """True when somewhere no column has anything but blanks; only rows that begin with one are looked at."""
+def _may_be_blank(first_signs: np.ndarray, shape: FileFormat) -> np.ndarray:
+    """Which rows begin with nothing, with a blank, or with a letter that might be one."""
+    return np.flatnonzero((first_signs <= ord(" ")) | (first_signs == ord(shape.delimiter)) | (first_signs > ord("~")))
+
+
+def _has_blank_row(cells: pl.DataFrame, looked_at: np.ndarray) -> bool:
+    """True when in one of these rows no column has anything but blanks."""
     import polars as pl
 
-    begins_blank = cells.filter(pl.col("0").is_null() | pl.col("0").str.contains(_BEGINS_BLANK))
-    return begins_blank.filter(pl.all_horizontal(pl.all().str.strip_chars(_BLANKS).fill_null("") == "")).height > 0
+    is_blank = pl.all_horizontal(pl.all().str.strip_chars(_BLANKS).fill_null("") == "")
+    return bool(len(looked_at)) and cells[looked_at].filter(is_blank).height > 0
 
 
 def _split(text: bytes, shape: FileFormat, width: int) -> pl.DataFrame:

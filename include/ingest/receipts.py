@@ -21,6 +21,11 @@ from include.ingest.reading import REFERENCE_DUPLICATE
 UNKNOWN_SENDER = "_unknown"
 _JSON = json.JSONEncoder(ensure_ascii=False)
 
+
+class _Json(str):
+    """A value that is JSON already."""
+
+
 _OF_THE_BOOKS = (
     "contract", "file_name", "signal_month", "named_month", "status", "reason_code", "reason_detail", "rows_in_file",
     "rows_loaded", "rows_quarantined", "rows_duplicate", "rows_released", "rows_discarded", "is_late", "sha256",
@@ -125,7 +130,7 @@ def _member(value: Any) -> str:
     if isinstance(value, dict):
         within, (begin, end) = [f"{_JSON.encode(name)}: {_JSON.encode(of)}" for name, of in value.items()], "{}"
     elif isinstance(value, list):
-        within, (begin, end) = list(map(_JSON.encode, value)), "[]"
+        within, (begin, end) = [one if isinstance(one, _Json) else _JSON.encode(one) for one in value], "[]"
     else:
         return _JSON.encode(value)
     return begin + "\n  " + ",\n  ".join(within) + "\n " + end if within else begin + end
@@ -136,5 +141,7 @@ def _line(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"line": row["line"], "reasons": row["reasons"]} | discarded
 
 
-def _lines(found: Lines) -> list[dict[str, Any]]:
-    return [{"line": line, "reasons": list(codes)} for line, codes in found.shown]
+def _lines(found: Lines) -> list[_Json]:
+    """The lines with their reasons; the sets of reasons are few, the lines are many."""
+    written = {codes: _JSON.encode(list(codes)) for codes in {codes for _, codes in found.shown}}
+    return [_Json(f'{{"line": {line}, "reasons": {written[codes]}}}') for line, codes in found.shown]

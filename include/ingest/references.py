@@ -34,10 +34,6 @@ class _Fingerprints:
     def together(self, other: _Fingerprints) -> _Fingerprints:
         return _Fingerprints(np.concatenate([self.high, other.high]), np.concatenate([self.low, other.low]))
 
-    def in_order(self) -> _Fingerprints:
-        """By the first half; the same ones side by side."""
-        return self.at(np.argsort(self.high, kind="stable"))
-
     def __len__(self) -> int:
         return len(self.high)
 
@@ -57,15 +53,19 @@ class ReferencesSeen:
         reference = self._joined(key)
         has_key = reduce(np.logical_or, (part.is_not_null().to_numpy() for part in key))
         fingerprints = self._fingerprints(reference)
-        again = self._are_seen(fingerprints)
-        if _any_twice(fingerprints.high):
+        # in order they are searched for, compared and kept at a fraction of the cost
+        order = np.argsort(fingerprints.high)
+        in_order = fingerprints.at(order)
+        again = np.zeros(len(order), dtype=bool)
+        again[order] = self._are_seen(in_order)
+        if _most_equal(in_order.high) > 1:
             rows = pl.DataFrame({
                 "reference": reference, "row": np.arange(len(reference)), "counts": is_good & has_key
             })  # fmt: skip
             first_good = pl.when("counts").then("row").min().over("reference")
             again |= rows.select((pl.col("row") > first_good).fill_null(False)).to_series().to_numpy()
         again &= has_key
-        self._add(fingerprints.at(is_good & has_key & ~again))
+        self._add(in_order.at((is_good & has_key & ~again)[order]))
         return again
 
     def _joined(self, key: Sequence[pl.Series]) -> pl.Series:
@@ -87,18 +87,13 @@ class ReferencesSeen:
                 found |= (run.high[at] == rows.high) & (run.low[at] == rows.low)
         return found
 
-    def _add(self, rows: _Fingerprints) -> None:
-        run = rows.in_order()
+    def _add(self, run: _Fingerprints) -> None:
         while self._runs and len(self._runs[-1]) < 2 * len(run):
-            run = self._runs.pop().together(run).in_order()
+            both = self._runs.pop().together(run)
+            # stable is what merges two runs instead of sorting them again
+            run = both.at(np.argsort(both.high, kind="stable"))
         if len(run):
             self._runs.append(run)
-
-
-def _any_twice(values: np.ndarray) -> bool:
-    """True when two are equal."""
-    in_order = np.sort(values)
-    return bool((in_order[1:] == in_order[:-1]).any())
 
 
 def _most_equal(values: np.ndarray) -> int:

@@ -152,7 +152,7 @@ def test_rows_split_where_separators_stand_are_those_of_the_csv_module(
     rows: list[list[str]], line_end: str, is_ended: bool
 ) -> None:
     shape, header = load_contract("woonbedrijf").format, ("a", "b", "c")
-    piece = line_end.join(map(";".join, rows)) + line_end * is_ended
+    piece = (line_end.join(map(";".join, rows)) + line_end * is_ended).encode()
     if not piece:
         return
     split = opening._split_rows(shape, header, piece, 1)
