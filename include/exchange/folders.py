@@ -14,8 +14,9 @@ from __future__ import annotations
 import hashlib
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ SETTLED_AFTER_SECONDS = 5.0
 SECOND_LOOK_AFTER_SECONDS = 0.5
 PIECE_BYTES = 4 * 1024 * 1024
 MOST_IN_MEMORY_BYTES = 32 * 1024 * 1024
+MOST_WAITING_PIECES = 16
 
 
 class OutsideTheExchange(ValueError):
@@ -188,21 +190,24 @@ class Exchange:
         return plain.hexdigest(), salted.hexdigest()
 
     @contextmanager
-    def copy_at_hand(self, path: str, salt: bytes) -> Iterator[tuple[BinaryIO, str, str]]:
-        """A copy of the file that nobody else can change or see, with its digests as `digests` gives them.
+    def copy_at_hand(self, path: str, salt: bytes) -> Iterator[tuple[BinaryIO, Callable[[], tuple[str, str]]]]:
+        """A copy of the file that nobody else can change or see, and what waits for its digests (see `digests`).
 
         It is fetched once, however often it is read, and lies in memory or, when it is large, in a file without name.
+        The digests are worked out beside whatever is done with the copy.
         """
         plain, salted = hashlib.sha256(), hashlib.sha256(salt)
         with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY_BYTES) as copy:
-            with ThreadPoolExecutor(1, "salting") as beside:
+            with ThreadPoolExecutor(1, "digests") as beside:
+                waiting: deque[Future[None]] = deque()
                 for piece in self._pieces(path):
-                    salting = beside.submit(salted.update, piece)
-                    plain.update(piece)
+                    waiting += [beside.submit(plain.update, piece), beside.submit(salted.update, piece)]
+                    while len(waiting) > MOST_WAITING_PIECES:
+                        waiting.popleft().result()
                     copy.write(piece)
-                    salting.result()
-            copy.seek(0)
-            yield cast("BinaryIO", copy), plain.hexdigest(), salted.hexdigest()
+                copy.seek(0)
+                told = beside.submit(lambda: (plain.hexdigest(), salted.hexdigest()))
+                yield cast("BinaryIO", copy), told.result
 
     def _pieces(self, path: str) -> Iterator[bytes]:
         with self._place() as place, place.filesystem.open(self._at(place, path), "rb") as file:

@@ -6,8 +6,8 @@ archive follow it. So there is no moment at which a killed process leaves half a
   after the commit    everything is there, the file is still in the inbox, the next run recognises it and finishes.
 A file whose very bytes are known is recorded (`ops.repeated_deliveries`) and changes nothing; a file that was refused
 is judged again when it comes again, because its contract or its name may have been repaired.
-A file is judged part by part, and a part is written while the next ones are made ready and judged; whether too many
-rows are bad shows at the end, and takes everything back.
+A file is judged part by part, and a part is written while the next one is judged; whether too many rows are bad shows
+at the end, and takes everything back.
 Reason: "was this delivery loaded?" must have one answer at any time, for anybody who looks.
 """
 
@@ -21,7 +21,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import PurePosixPath
@@ -35,7 +35,7 @@ from include.ingest import landing
 from include.ingest.findings import Findings
 from include.ingest.opening import FILE_HEADER, FileRefused, too_large
 from include.ingest.readers import fields_filled
-from include.ingest.reading import JudgedDelivery, Rejection, flagged, judge_parts, too_many_bad_rows
+from include.ingest.reading import JudgedDelivery, Rejection, judge_parts, too_many_bad_rows
 from include.ingest.receipts import receipt, receipt_path
 from include.ingest.receiving import receiving_month
 from include.months import Month
@@ -131,11 +131,11 @@ def take_in(
 
     `make_ready` (of the good rows) and `review` get the delivery part by part.
     """
-    with _one_at_a_time(arrival.path) as asked, _without_collections():
+    with _one_at_a_time(arrival.path) as connection, _connecting() as asked, _without_collections():
         if not exchange.exists(arrival.path):
             return _booked_before(arrival)
         with _delivered(exchange, arrival, review) as delivered:
-            summary, findings = _book(exchange, arrival, delivered, make_ready, asked)
+            summary, findings = _book(connection, asked, exchange, arrival, delivered, make_ready)
         exchange.write(summary.receipt, receipt(_for_sender(summary, delivered.sha256), findings))
         exchange.move(arrival.path, summary.archived_as)
         logger.info(
@@ -155,6 +155,13 @@ def _one_at_a_time(path: str) -> Iterator[psycopg.Connection]:
     with connect(Role.LOADER, autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(hashtext('vs:delivery'), hashtext(%s))", (path,))
         yield connection  # the lock ends with it, also when this process is killed
+
+
+@contextmanager
+def _connecting() -> Iterator[Future[psycopg.Connection]]:
+    """A second connection, which writes nothing and is only asked; it comes about while the file is opened."""
+    with ExitStack() as stack, ThreadPoolExecutor(1, "connecting") as beside:
+        yield beside.submit(stack.enter_context, connect(Role.LOADER, autocommit=True))
 
 
 @contextmanager
@@ -181,13 +188,15 @@ def _delivered(exchange: Exchange, arrival: Arrival, review: Review | None) -> I
         yield _Delivered(*_fingerprints(exchange, arrival), _refused(arrival, too_large(contract)))
         return
     # what is judged is what was fingerprinted, whatever happens in the inbox meanwhile
-    with exchange.copy_at_hand(arrival.path, salt) as (file, sha256, salted):
+    with exchange.copy_at_hand(arrival.path, salt) as (file, digests):
         parts = _judged_parts(arrival, contract, file, review)
         try:
             first = next(parts)
         except FileRefused as refusal:
+            sha256, salted = digests()
             yield _Delivered(sha256, _delivery_id(salted), _refused(arrival, refusal))
             return
+        sha256, salted = digests()
         if not first.rows_in_file:
             # a file without rows looks the same every month and is a delivery of each
             salted = hashlib.sha256(f"{salted}|{arrival.month}".encode()).hexdigest()
@@ -233,11 +242,19 @@ def _name_refused(arrival: Arrival) -> Rejection:
 
 
 def _book(
-    exchange: Exchange, arrival: Arrival, delivered: _Delivered, make_ready: MakeReady, asked: psycopg.Connection
+    connection: psycopg.Connection,
+    asked: Future[psycopg.Connection],
+    exchange: Exchange,
+    arrival: Arrival,
+    delivered: _Delivered,
+    make_ready: MakeReady,
 ) -> tuple[DeliverySummary, Findings | None]:
-    """The delivery in the books, and what was found in it (None when its rows were not looked at, or before)."""
+    """The delivery in the books, and what was found in it (None when its rows were not looked at, or before).
+
+    All of it is one transaction of the connection that holds the file.
+    """
     delivery_id = delivered.delivery_id
-    with connect(Role.LOADER) as connection:
+    with connection.transaction():
         # two runs that found the same file wait for each other here
         connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", (delivery_id,))
         if arrival.partner is not None:
@@ -268,7 +285,7 @@ def _found(delivered: _Delivered) -> Findings:
 
 def _load(
     connection: psycopg.Connection,
-    asked: psycopg.Connection,
+    asked: Future[psycopg.Connection],
     arrival: Arrival,
     delivered: _Delivered,
     make_ready: MakeReady,
@@ -297,30 +314,39 @@ def _load(
 
 def _write_parts(
     connection: psycopg.Connection,
-    asked: psycopg.Connection,
+    asked: Future[psycopg.Connection],
     arrival: Arrival,
     delivered: _Delivered,
     make_ready: MakeReady,
     findings: Findings,
 ) -> None:
-    """Write a part while the next one is made ready and the one behind it is judged: three are in memory at most."""
-    with ThreadPoolExecutor(1, "making ready") as maker, ThreadPoolExecutor(1, "writing") as writer:
+    """Write a part while the next one is judged and made ready: three are in memory at most.
+
+    Nothing more is done at a time, so that who writes, which takes longest, always has a processor.
+    """
+    with ThreadPoolExecutor(1, "writing") as writer:
         in_hand: deque[Future[None]] = deque()
         for part in delivered.parts:
             findings.add(part)
             if len(in_hand) == PARTS_IN_HAND:
                 in_hand.popleft().result()
-            ready = maker.submit(_make_ready, asked, arrival, part, delivered.delivery_id, make_ready)
-            in_hand.append(writer.submit(_write, connection, arrival, part, delivered.delivery_id, ready))
+            raw = writer.submit(landing.write_raw_rows, connection, part, delivered.delivery_id, arrival.month)
+            ready = _make_ready(asked.result(), arrival, part, delivered.delivery_id, make_ready)
+            in_hand.append(writer.submit(_write, connection, arrival, part, delivered.delivery_id, raw, ready))
         for writing in in_hand:
             writing.result()
 
 
 def _make_ready(
-    asked: psycopg.Connection, arrival: Arrival, judged: JudgedDelivery, delivery_id: str, make_ready: MakeReady
+    asked: psycopg.Connection,
+    arrival: Arrival,
+    judged: JudgedDelivery,
+    delivery_id: str,
+    make_ready: MakeReady,
 ) -> tuple[landing.Ready, landing.Ready]:
-    """The good rows of a part and those held back; `asked` writes nothing."""
-    good = make_ready(asked, flagged(judged, LATE) if arrival.is_late else judged, delivery_id, arrival.month)
+    """The good rows of a part and those held back."""
+    late = replace(judged, good=judged.good.flagged(LATE)) if arrival.is_late else judged
+    good = make_ready(asked, late, delivery_id, arrival.month)
     return good, landing.ready_quarantined_rows(judged, delivery_id, arrival.sender, arrival.month)
 
 
@@ -329,11 +355,12 @@ def _write(
     arrival: Arrival,
     judged: JudgedDelivery,
     delivery_id: str,
-    ready: Future[tuple[landing.Ready, landing.Ready]],
+    raw: Future[int],
+    ready: tuple[landing.Ready, landing.Ready],
 ) -> None:
-    """All rows of a part; the books must balance before anything is kept."""
-    written = landing.write_raw_rows(connection, judged, delivery_id, arrival.month)
-    kept, held = (landing.write_ready(connection, rows) for rows in ready.result())
+    """The judged rows of a part behind its raw ones; the books must balance before anything is kept."""
+    written = raw.result()
+    kept, held = (landing.write_ready(connection, rows) for rows in ready)
     if not written == judged.rows_in_file == kept + held:
         raise landing.BooksDoNotBalance(
             f"{arrival.contract_reference}: {judged.rows_in_file} rows in the file, {written} raw rows, {kept} loaded "

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from include.contracts.registry import Contract, load_contract
 from include.exchange.folders import Exchange
 from include.ingest.booking import LOADED, REJECTED, UNCHANGED, Arrival, DeliverySummary, take_in
@@ -101,4 +103,5 @@ def _only_what_we_asked(judged: JudgedDelivery, month: Month) -> JudgedDelivery:
             "select request_id from ops.enrichment_requests where signal_month = %s", (str(month),)
         )
         asked = {request_id for (request_id,) in rows}
-    return withhold(judged, ~judged.good["request_id"].is_in(asked).to_numpy(), UNKNOWN_REQUEST)
+    is_unknown = [request_id not in asked for request_id in judged.good.values_of("request_id")]
+    return withhold(judged, np.array(is_unknown, dtype=bool), UNKNOWN_REQUEST)

@@ -63,7 +63,7 @@ class Findings:
         self.other_months.update(part.other_months)
         self.quarantined.add(part.held, "reasons")
         self.duplicates.add(part.doubled, "reasons")
-        self.loaded_without.add(part.good.filter(part.good["flags"].list.len() > 0), "flags")
+        self.loaded_without.add(part.good.flags, "flags")
 
     def without_loaded(self) -> Findings:
         """The same of a file that is refused: nothing of it is loaded."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,20 +19,42 @@ import psycopg
 from psycopg import sql
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
+from psycopg.types.numeric import Int4
 
-from include.ingest.opening import OpenedFile, Utf8
-from include.ingest.reading import JudgedDelivery
+from include.ingest.opening import OpenedFile
+from include.ingest.reading import GoodRows, JudgedDelivery
+from include.ingest.values import (
+    AMOUNT,
+    BOOLEAN,
+    DATE,
+    INTEGER,
+    TEXT,
+    FieldValues,
+    Kind,
+    Letters,
+    Texts,
+    are_many,
+    refuse_outside,
+)
 from include.months import Month
 
 if TYPE_CHECKING:
     import polars as pl
 
 RAW_ROWS_A_BLOCK = 4000
-COPY_PIECE_BYTES = 1024 * 1024
+# what the sockets hold: of a larger one the rest is moved again and again
+COPY_PIECE_BYTES = 512 * 1024
 # Between the values and the rows of a raw block. Where a file holds them itself stands U+FFFD; archive/ has its bytes.
 _AFTER_VALUE, _AFTER_ROW = "\x1f", "\x1e"
 # an id shows twenty hexadecimal digits of its hash
-_DIGEST_BYTES = 10
+_ID_PREFIX, _DIGEST_BYTES = "signal_", 10
+
+
+@dataclass(frozen=True)
+class Utf8:
+    """Text, as the bytes it has in UTF-8."""
+
+    letters: bytes | memoryview
 
 
 class _Utf8Dumper(Dumper):
@@ -40,8 +63,8 @@ class _Utf8Dumper(Dumper):
     format = Format.BINARY
     oid = psycopg.adapters.types["text"].oid
 
-    def dump(self, obj: Utf8) -> bytes:
-        return obj
+    def dump(self, obj: Utf8) -> bytes | memoryview:
+        return obj.letters
 
 
 psycopg.adapters.register_dumper(Utf8, _Utf8Dumper)
@@ -58,26 +81,28 @@ class Ready:
     table: str
     columns: tuple[str, ...]
     rows: int
-    text: io.BytesIO
+    content: memoryview
+    is_binary: bool = False
 
 
 def ready_signals(connection: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month) -> Ready:
     """The good rows as canonical signals; the connection is only asked for their ids."""
     table, contract, good = "landing.signals", judged.contract, judged.good
     if not len(good):
-        return Ready(table, (), 0, io.BytesIO())
-    ids = signal_ids(connection, contract.partner, month, good["partner_reference"])
-    return _ready(
-        table,
-        good.with_columns(ids.alias("signal_id"), _array(good["flags"])),
-        {
-            "delivery_id": delivery_id,
-            "contract_version": contract.version,
-            "partner": contract.partner,
-            "sector": contract.sector,
-            "signal_month": str(month),
-        },
-    )
+        return _nothing(table)
+    same = {
+        "delivery_id": delivery_id,
+        "contract_version": contract.version,
+        "partner": contract.partner,
+        "sector": contract.sector,
+        "signal_month": str(month),
+    }
+    if are_many(good):
+        return ready_binary(table, good, _id_column(connection, contract.partner, month, good), same)
+    import polars as pl
+
+    ids = signal_ids(connection, contract.partner, month, good.values_of("partner_reference"))
+    return _ready(table, good.frame.with_columns(signal_id=pl.Series(ids), flags=_array(good.frame["flags"])), same)
 
 
 def write_signals(connection: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month) -> int:
@@ -97,23 +122,33 @@ def read_held_row(connection: psycopg.Connection, delivery_id: str, line_number:
 def ready_enrichment_results(_: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month) -> Ready:
     """The provider's answers."""
     same = {"delivery_id": delivery_id, "signal_month": str(month)}
-    return _ready("landing.enrichment_results", judged.good.drop("flags"), same)
+    return _ready("landing.enrichment_results", judged.good.frame.drop("flags"), same)
 
 
-def signal_ids(connection: psycopg.Connection, partner: str, month: Month, references: pl.Series) -> pl.Series:
+def signal_ids(connection: psycopg.Connection, partner: str, month: Month, references: Sequence[str]) -> list[str]:
     """The ids of a partner's signals of a month, asked once; the key they are made with stays in the warehouse."""
-    import polars as pl
+    joined = _AFTER_VALUE.join(references).encode()
+    digests = _digests(connection, partner, month, joined, len(references), lambda: list(references))
+    return [_ID_PREFIX + digests[at : at + _DIGEST_BYTES].hex() for at in range(0, len(digests), _DIGEST_BYTES)]
 
-    joined = references.str.join(_AFTER_VALUE).item()
-    is_splittable = joined.count(_AFTER_VALUE) == len(references) - 1
+
+def _digests(
+    connection: psycopg.Connection,
+    partner: str,
+    month: Month,
+    joined: bytes,
+    count: int,
+    references: Callable[[], list[str]],
+) -> bytes:
+    """So many bytes for each of the references, which are `joined`; one by one when one has the sign between them."""
+    is_splittable = joined.count(_AFTER_VALUE.encode()) == count - 1
     row = connection.execute(
         f"select ops.signal_digests(%s, %s, {'string_to_array(%s, %s)' if is_splittable else '%s::text[]'})",
-        (partner, str(month), *((joined, _AFTER_VALUE) if is_splittable else (references.to_list(),))),
+        (partner, str(month), *((Utf8(joined), _AFTER_VALUE) if is_splittable else (references(),))),
         binary=True,
     ).fetchone()
     assert row is not None
-    digests = pl.Series([row[0].hex(",", _DIGEST_BYTES)]).str.split(",").explode()
-    return digests.to_frame("digest").select(pl.concat_str(pl.lit("signal_"), "digest")).to_series()
+    return row[0]
 
 
 def write_raw_rows(connection: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month) -> int:
@@ -126,19 +161,19 @@ def write_raw_rows(connection: psycopg.Connection, judged: JudgedDelivery, deliv
     if text is not None:
         for start in range(0, len(opened), RAW_ROWS_A_BLOCK):
             lines = opened.line_numbers[start : start + RAW_ROWS_A_BLOCK]
-            rows = text.rows(start, len(lines))
+            rows = Utf8(text.rows(start, len(lines)))
             blocks.append((int(lines[0]), int(lines[-1]), rows, text.row_end, text.value_end, False))
     else:
         for block in _numbered(opened).iter_slices(RAW_ROWS_A_BLOCK):
             rows = Utf8(_raw_text(block))
             blocks.append((block["line"][0], block["line"][-1], rows, _AFTER_ROW, _AFTER_VALUE, True))
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "insert into landing.raw_blocks (delivery_id, signal_month, labels,"
-            " first_line, last_line, lines, row_end, value_end, has_line_numbers)"
-            " values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [(delivery_id, str(month), labels, *block) for block in blocks],
-        )
+    statement = (
+        "copy landing.raw_blocks (delivery_id, signal_month, labels,"
+        " first_line, last_line, lines, row_end, value_end, has_line_numbers) from stdin (format binary)"
+    )
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for first_line, last_line, *block in blocks:
+            copy.write_row((delivery_id, str(month), labels, Int4(first_line), Int4(last_line), *block))
     return len(opened)
 
 
@@ -170,10 +205,10 @@ def ready_quarantined_rows(judged: JudgedDelivery, delivery_id: str, sender: str
 
     table, held = "landing.quarantined_rows", pl.concat([judged.held, judged.doubled])
     if not len(held):
-        return Ready(table, (), 0, io.BytesIO())
+        return _nothing(table)
     hidden = {column.label.casefold() for column in judged.contract.columns if column.classification == "restricted"}
     places = judged.opened.line_numbers.searchsorted(held["line_number"].to_numpy())
-    cells = judged.opened.cells[places]
+    cells = judged.opened.cells_of(places)
     raw = cells.select(
         pl.struct(
             pl.lit(None, dtype=pl.String).alias(label)
@@ -208,8 +243,12 @@ def _ready(table: str, frame: pl.DataFrame, same: Mapping[str, str]) -> Ready:
     A column without any value is left out: the table's default says the same and costs nothing.
     """
     frame = frame.select(name for name in frame.columns if frame[name].null_count() < len(frame))
-    text = _copy_text(frame, list(same.values())) if len(frame) else io.BytesIO()
-    return Ready(table, (*frame.columns, *same), len(frame), text)
+    content = _copy_text(frame, list(same.values())).getbuffer() if len(frame) else memoryview(b"")
+    return Ready(table, (*frame.columns, *same), len(frame), content)
+
+
+def _nothing(table: str) -> Ready:
+    return Ready(table, (), 0, memoryview(b""))
 
 
 def write_ready(connection: psycopg.Connection, ready: Ready) -> int:
@@ -217,14 +256,19 @@ def write_ready(connection: psycopg.Connection, ready: Ready) -> int:
     if not ready.rows:
         return 0
     # an empty text is a null here: readers never answer one
-    statement = sql.SQL("copy {} ({}) from stdin (null '')").format(
-        sql.Identifier(*ready.table.split(".")), sql.SQL(", ").join(map(sql.Identifier, ready.columns))
+    statement = sql.SQL("copy {} ({}) from stdin ({})").format(
+        sql.Identifier(*ready.table.split(".")),
+        sql.SQL(", ").join(map(sql.Identifier, ready.columns)),
+        sql.SQL("format binary" if ready.is_binary else "null ''"),
     )
     with connection.cursor() as cursor:
-        with cursor.copy(statement) as copy, ready.text.getbuffer() as content:
-            for start in range(0, len(content), COPY_PIECE_BYTES):
-                copy.write(content[start : start + COPY_PIECE_BYTES])
+        with cursor.copy(statement) as copy:
+            for start in range(0, len(ready.content), COPY_PIECE_BYTES):
+                copy.write(ready.content[start : start + COPY_PIECE_BYTES])
         return cursor.rowcount
+
+
+# -- as text -----------------------------------------------------------------------------------------------------------
 
 
 _COPY_SIGNS = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
@@ -277,3 +321,119 @@ def _array(codes: pl.Series) -> pl.Series:
     filled = np.flatnonzero((codes.list.len() > 0).to_numpy())
     written = pl.select(pl.lit("{") + codes[filled].list.join(",") + pl.lit("}")).to_series()
     return pl.repeat("{}", len(codes), dtype=pl.String, eager=True).scatter(filled, written).alias(codes.name)
+
+
+# -- as binary, many rows at once --------------------------------------------------------------------------------------
+
+_BEGIN, _END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
+_EPOCH_DAYS = (date(2000, 1, 1) - date(1970, 1, 1)).days
+_HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
+
+
+def ready_binary(table: str, good: GoodRows, ids: Texts, same: Mapping[str, str]) -> Ready:
+    """The good rows as PostgreSQL holds them, and what is the `same` in every row; for fields of an `_AS_BINARY` kind.
+
+    A column without any value, or all false, is left out: the table's default says the same and costs nothing.
+    """
+    from include.ingest.loops import rows_for_copy
+
+    letters, rows = ids.letters, good.rows
+    columns = {
+        name: _AS_BINARY[values.kind](letters, values)
+        for name, values in good.fields.items()
+        if not values.is_null[rows].all() and (values.kind is not BOOLEAN or values.numbers[rows].any())
+    }
+    lines = good.line_numbers_of_all
+    columns |= {
+        "line_number": _integers(letters, FieldValues.of(INTEGER, lines, np.zeros(len(lines), dtype=bool))),
+        "signal_id": ids,
+        "flags": _flags(letters, good),
+    }
+    before = (len(same) + len(columns)).to_bytes(2)
+    before += b"".join(len(value := text.encode()).to_bytes(4) + value for text in same.values())
+    begins = np.stack([texts.begins for texts in columns.values()])
+    lengths = np.stack([texts.lengths for texts in columns.values()])
+    refuse_outside(letters.whole, begins, lengths)
+    content = rows_for_copy(
+        letters.whole,
+        begins,
+        lengths,
+        rows,
+        np.frombuffer(_BEGIN, dtype=np.uint8),
+        np.frombuffer(before, dtype=np.uint8),
+        np.frombuffer(_END, dtype=np.uint8),
+    )
+    return Ready(table, (*same, *columns), len(rows), memoryview(content), is_binary=True)
+
+
+def _id_column(connection: psycopg.Connection, partner: str, month: Month, good: GoodRows) -> Texts:
+    """The ids of the good rows, in letters that end behind all others."""
+    from include.ingest.loops import side_by_side
+
+    references = good.fields["partner_reference"].texts
+    letters, rows = references.letters, good.rows
+    joined = side_by_side(*references.places_of(rows), rows, ord(_AFTER_VALUE)).tobytes()
+    digests = _digests(connection, partner, month, joined, len(rows), lambda: references.take(rows))
+    halves = np.frombuffer(digests, dtype=np.uint8).reshape(len(rows), _DIGEST_BYTES)
+    written = np.empty((len(rows), len(_ID_PREFIX) + 2 * _DIGEST_BYTES), dtype=np.uint8)
+    written[:, : len(_ID_PREFIX)] = np.frombuffer(_ID_PREFIX.encode(), dtype=np.uint8)
+    written[:, len(_ID_PREFIX) :: 2], written[:, len(_ID_PREFIX) + 1 :: 2] = _HEX[halves >> 4], _HEX[halves & 15]
+    ids = Texts.of_width(letters, written, np.zeros(len(rows), dtype=bool))
+    return Texts.none(letters, len(references.begins)).scattered(rows, ids)
+
+
+def _bytes_of(letters: Letters, numbers: np.ndarray, is_null: np.ndarray) -> Texts:
+    """Each row of big-endian numbers as the bytes it has."""
+    return Texts.of_width(letters, numbers.view(np.uint8).reshape(len(is_null), -1), is_null)
+
+
+def _texts(_: Letters, values: FieldValues) -> Texts:
+    return values.texts
+
+
+def _integers(letters: Letters, values: FieldValues) -> Texts:
+    return _bytes_of(letters, values.numbers.astype(">i4"), values.is_null)
+
+
+def _dates(letters: Letters, values: FieldValues) -> Texts:
+    return _bytes_of(letters, (values.numbers - _EPOCH_DAYS).astype(">i4"), values.is_null)
+
+
+def _booleans(letters: Letters, values: FieldValues) -> Texts:
+    return _bytes_of(letters, values.numbers.astype(np.uint8), values.is_null)
+
+
+def _amounts(letters: Letters, values: FieldValues) -> Texts:
+    """numeric: how many digits of base 10,000 there are, the first one's power, sign, decimals, and the digits."""
+    cents = np.abs(values.numbers)
+    parts = np.empty((len(cents), 8), dtype=">i2")
+    parts[:, 0], parts[:, 1], parts[:, 2], parts[:, 3] = 4, 2, np.where(values.numbers < 0, 0x4000, 0), 2
+    euros = cents // 100
+    parts[:, 4], parts[:, 5], parts[:, 6] = euros // 10**8, euros // 10**4 % 10**4, euros % 10**4
+    parts[:, 7] = cents % 100 * 100
+    return _bytes_of(letters, parts, values.is_null)
+
+
+def _flags(letters: Letters, good: GoodRows) -> Texts:
+    """text[]: how many dimensions, no nulls, the type of its values; then how many, counted from 1, and each."""
+    text = psycopg.adapters.types["text"].oid.to_bytes(4)
+    sets = [
+        (0).to_bytes(8) + text
+        if not flags
+        else (1).to_bytes(4) + bytes(4) + text + len(flags).to_bytes(4) + (1).to_bytes(4)
+        + b"".join(len(flag.encode()).to_bytes(4) + flag.encode() for flag in flags)
+        for flags in good.flag_sets
+    ]  # fmt: skip
+    lengths = np.array(list(map(len, sets)), dtype=np.int32)
+    begins = letters.add(np.frombuffer(b"".join(sets), dtype=np.uint8)) + np.append(0, np.cumsum(lengths)[:-1])
+    of_sets = Texts(letters, begins.astype(np.int32), lengths)
+    return Texts.none(letters, len(good.line_numbers_of_all)).scattered(good.rows, of_sets.at(good.flag_set_of_row))
+
+
+_AS_BINARY: dict[Kind, Callable[[Letters, FieldValues], Texts]] = {
+    TEXT: _texts,
+    INTEGER: _integers,
+    DATE: _dates,
+    BOOLEAN: _booleans,
+    AMOUNT: _amounts,
+}

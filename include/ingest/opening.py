@@ -18,16 +18,17 @@ import itertools
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from include.contracts.registry import Contract, FileFormat
+from include.ingest.values import Letters, Texts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,9 +37,11 @@ FILE_UNREADABLE = "file_unreadable"
 FILE_HEADER = "file_header"
 
 # How much of a file is judged at a time: large enough to be set-wise, small enough to be written meanwhile.
-PART_BYTES = 4 * 1024 * 1024
+PART_BYTES = 3 * 1024 * 1024
 # The first part is so many times smaller: whoever writes waits for it.
 FIRST_PART = 4
+# From so many bytes on the values of a part are found by a compiled loop, which takes a while to load.
+LARGE_PART_BYTES = 256 * 1024
 # The csv module's own limit to one value; a row without an end is refused long before it fills the memory.
 LONGEST_CELL = 131_072
 LONGEST_ROW_BYTES = 16 * 1024 * 1024
@@ -73,41 +76,40 @@ class FileRefused(Exception):
         self.detail = detail
 
 
-class Utf8(bytes):
-    """Text, as the bytes it has in UTF-8."""
-
-
 @dataclass(frozen=True)
 class Verbatim:
-    """Rows as they stand in the file, when each of its lines is one; `begins` says where in the text each begins."""
+    """Rows as they stand in the file, when each of its lines is one.
+
+    `begins` says where in the text each of them begins, and where one after the last would.
+    """
 
     text: bytes
     begins: np.ndarray
     row_end: str
     value_end: str
 
-    def rows(self, first: int, count: int) -> Utf8:
+    def rows(self, first: int, count: int) -> memoryview:
         """So many rows (or all that are left) from the first, without the end of the last."""
-        last = first + count
-        end = self.begins[last] - len(self.row_end) if last < len(self.begins) else len(self.text)
-        return Utf8(self.text[self.begins[first] : end])
+        last = min(first + count, len(self.begins) - 1)
+        return memoryview(self.text)[self.begins[first] : self.begins[last] - len(self.row_end)]
 
 
 @dataclass(frozen=True)
 class OpenedFile:
     """The header and rows of a file (or of one part of it), as text.
 
-    `cells` has one column of text for every label of the header, named by its place ("0", "1", …); an empty cell is
-    null. `misshapen` says which rows were wider or narrower than the header. `verbatim` is None where a row is not
-    simply a line.
+    `misshapen` says which rows were wider or narrower than the header. `verbatim` is None where a row is not simply a
+    line. Of a large part with such rows only is known where its values stand (`places`, by column); the cells of any
+    other are given.
     """
 
     header: tuple[str, ...]
-    cells: pl.DataFrame
+    given_cells: pl.DataFrame | None
     line_numbers: np.ndarray
     misshapen: np.ndarray
     number_cells: dict[int, np.ndarray] = field(default_factory=dict)
     verbatim: Verbatim | None = None
+    places: tuple[np.ndarray, np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.line_numbers)
@@ -115,6 +117,31 @@ class OpenedFile:
     @property
     def is_empty(self) -> bool:
         return not len(self)
+
+    @cached_property
+    def cells(self) -> pl.DataFrame:
+        """One column of text for every label of the header, named by its place ("0", "1", …); an empty cell is null."""
+        return self.given_cells if self.given_cells is not None else self.cells_of(np.arange(len(self)))
+
+    def cells_of(self, rows: np.ndarray) -> pl.DataFrame:
+        """The cells of these rows."""
+        if self.given_cells is not None:
+            return self.given_cells[rows]
+        assert self.verbatim is not None
+        lines = b"\n".join(self.verbatim.rows(row, 1) for row in rows.tolist())
+        return _split(lines, self.verbatim.value_end, len(self.header))
+
+    @cached_property
+    def letters(self) -> Letters:
+        """All its texts, and what is made of them."""
+        return Letters(self.verbatim.text if self.verbatim is not None and self.places is not None else b"")
+
+    def texts(self, place: int) -> Texts:
+        """The values of a column."""
+        if self.places is None:
+            return Texts.written(self.letters, self.cells[str(place)].to_list())
+        begins, lengths = self.places
+        return Texts(self.letters, begins[place], lengths[place])
 
     @cached_property
     def rows(self) -> list[tuple[str, ...]]:
@@ -167,16 +194,30 @@ def open_parts(contract: Contract, file: BinaryIO) -> Iterator[OpenedFile]:
     if shape.kind == "xlsx":
         yield _without_total(shape, _open_workbook(shape, file.read()))
         return
-    text = _Text(file, _encoding(shape, file))
-    # the total row is the last row of the last part that has rows
-    held_back: OpenedFile | None = None
-    for part in _csv_parts(shape, text):
-        if held_back is None or held_back.is_empty:
-            held_back = part
-        elif not part.is_empty:
-            yield held_back
-            held_back = part
-    yield nothing() if held_back is None else _without_total(shape, held_back)
+    parts = _those_with_rows(_csv_parts(shape, _Text(file, _encoding(shape, file))))
+    yield from _without_last_total(shape, parts) if shape.total_row_label else parts
+
+
+def _those_with_rows(parts: Iterable[OpenedFile]) -> Iterator[OpenedFile]:
+    """The parts that have rows, or one that has none."""
+    is_any, empty = False, nothing()
+    for part in parts:
+        if part.is_empty:
+            empty = part
+        else:
+            is_any = True
+            yield part
+    if not is_any:
+        yield empty
+
+
+def _without_last_total(shape: FileFormat, parts: Iterator[OpenedFile]) -> Iterator[OpenedFile]:
+    """The same without the total row, which is the last row of the last part."""
+    held_back = next(parts)
+    for part in parts:
+        yield held_back
+        held_back = part
+    yield _without_total(shape, held_back)
 
 
 def read_labels(contract: Contract, file: BinaryIO) -> tuple[str, ...]:
@@ -218,6 +259,37 @@ def _fits(decoder: codecs.IncrementalDecoder, piece: bytes, *, final: bool = Fal
     return True
 
 
+@dataclass(frozen=True)
+class _Letters:
+    """Of an encoding with a byte a letter: what each is in UTF-8, in how many bytes, and where one must look closer."""
+
+    written: np.ndarray
+    sizes: np.ndarray
+    is_suspect: np.ndarray
+
+    def recode(self, data: bytes) -> bytes | None:
+        """The same in UTF-8; None when a byte is no letter, or one with which garbled text begins."""
+        from include.ingest.loops import recoded
+
+        letters = np.frombuffer(data, dtype=np.uint8)
+        others = np.flatnonzero(letters >= 0x80)
+        if self.is_suspect[letters[others]].any():
+            return None
+        return recoded(letters, others, self.written, self.sizes).tobytes()
+
+
+@cache
+def _letters_of(encoding: str) -> _Letters | None:
+    """The letters of an encoding; None when it has some of more bytes than one."""
+    letters = [bytes([number]).decode(encoding, errors="ignore") for number in range(256)]
+    if letters[:0x80] != list(map(chr, range(0x80))) or not any(letters[0x80:]):
+        return None
+    written, sizes = np.zeros((256, 4), dtype=np.uint8), np.zeros(256, dtype=np.uint8)
+    for number, letter in enumerate(map(str.encode, letters)):
+        written[number, : len(letter)], sizes[number] = np.frombuffer(letter, dtype=np.uint8), len(letter)
+    return _Letters(written, sizes, np.array([letter == "" or letter in _MOJIBAKE_BEGINS for letter in letters]))
+
+
 class _Text:
     """The text of a file in UTF-8, in pieces of whole lines."""
 
@@ -226,6 +298,8 @@ class _Text:
         self._encoding = encoding
         self._rest = b""
         self._is_read = False
+        self._bytes_left = file.seek(0, io.SEEK_END)
+        file.seek(0)
         self._next_bytes = PART_BYTES // FIRST_PART
         self._given_back = b""
         self._bytes_proven = 0
@@ -237,8 +311,11 @@ class _Text:
             return piece
         while not self._is_read:
             read = self._file.read(self._next_bytes)
-            self._next_bytes = PART_BYTES
             self._is_read = not read
+            self._bytes_left -= len(read)
+            # of what is left for two parts each has half: a small one would be left over, and the last one waited for
+            are_two_left = PART_BYTES < self._bytes_left < 2 * PART_BYTES
+            self._next_bytes = self._bytes_left // 2 + 1 if are_two_left else PART_BYTES
             data = self._rest + read
             # a lone carriage return ends a line too; as the last byte it may be half an end
             end = data.rfind(b"\n") + 1 or data.rfind(b"\r", 0, len(data) - 1) + 1
@@ -262,6 +339,9 @@ class _Text:
             return data
         # a piece ends where a line does, so within a letter it never does; what marks UTF-8 stands before the first
         plain = self._encoding.removesuffix("-sig")
+        table = _letters_of(self._encoding) if len(data) >= LARGE_PART_BYTES else None
+        if table is not None and (recoded := table.recode(data)) is not None:
+            return recoded
         try:
             text = data.decode(plain if self._bytes_proven else self._encoding)
         except UnicodeDecodeError as error:
@@ -388,7 +468,7 @@ def _split_rows(
     # what does not fit stands aside while the others are split, and comes back in its place
     straight = lines.filter(pl.Series(is_row & fits))
     cells = pl.concat([
-        _split("\n".join(straight.to_list()).encode(), shape, width) if len(straight) else _frame([], width),
+        _split("\n".join(straight.to_list()).encode(), shape.delimiter, width) if len(straight) else _frame([], width),
         _frame([row for row, _ in fitted], width),
     ])  # fmt: skip
     order = np.empty(count, dtype=np.int64)
@@ -403,6 +483,8 @@ def _straight_rows(shape: FileFormat, header: tuple[str, ...], text: bytes, line
     """The rows of a piece in which every line is a row as wide as the header; None when one is not."""
     if not shape.delimiter.isascii():
         return None
+    if len(text) >= LARGE_PART_BYTES and text.endswith(b"\n"):
+        return _placed_rows(shape, header, text, lines_before)
     row_end = b"\r\n" if text.endswith(b"\r\n") else b"\n"
     text, width = text.removesuffix(row_end), len(header)
     # where a value ends: every so many of them must be the end of a line, and no other may
@@ -420,12 +502,30 @@ def _straight_rows(shape: FileFormat, header: tuple[str, ...], text: bytes, line
     if np.diff(line_ends, prepend=-1, append=len(text)).max() > LONGEST_CELL:
         return None
     begins = np.append(0, line_ends + 1)
-    cells = _split(text, shape, width)
+    cells = _split(text, shape.delimiter, width)
     if _has_blank_row(cells, _may_be_blank(signs[begins], shape)):
         return None
     numbers = np.arange(lines_before + 1, lines_before + count + 1)
-    as_it_stands = Verbatim(text, begins, row_end.decode(), shape.delimiter)
+    as_it_stands = Verbatim(text, np.append(begins, len(text) + len(row_end)), row_end.decode(), shape.delimiter)
     return OpenedFile(header, cells, numbers, np.zeros(count, dtype=bool), verbatim=as_it_stands)
+
+
+def _placed_rows(shape: FileFormat, header: tuple[str, ...], text: bytes, lines_before: int) -> OpenedFile | None:
+    """The same of a large piece: where its values stand, and nothing copied."""
+    from include.ingest.loops import values_of_lines
+
+    width, row_end = len(header), "\r\n" if text.endswith(b"\r\n") else "\n"
+    count = text.count(b"\n")
+    begins, lengths = np.empty((width, count), dtype=np.int32), np.empty((width, count), dtype=np.int32)
+    line_begins = np.empty(count + 1, dtype=np.int32)
+    letters = np.frombuffer(text, dtype=np.uint8)
+    has_returns = row_end == "\r\n"
+    if not values_of_lines(letters, ord(shape.delimiter), has_returns, LONGEST_CELL, begins, lengths, line_begins):
+        return None
+    numbers = np.arange(lines_before + 1, lines_before + count + 1)
+    as_it_stands = Verbatim(text, line_begins, row_end, shape.delimiter)
+    places = begins, lengths
+    return OpenedFile(header, None, numbers, np.zeros(count, dtype=bool), verbatim=as_it_stands, places=places)
 
 
 def _may_be_blank(first_signs: np.ndarray, shape: FileFormat) -> np.ndarray:
@@ -441,13 +541,13 @@ def _has_blank_row(cells: pl.DataFrame, looked_at: np.ndarray) -> bool:
     return bool(len(looked_at)) and cells[looked_at].filter(is_blank).height > 0
 
 
-def _split(text: bytes, shape: FileFormat, width: int) -> pl.DataFrame:
+def _split(text: bytes, delimiter: str, width: int) -> pl.DataFrame:
     """Lines that all have `width` values, as columns of text; an empty value is null."""
     import polars as pl
 
     return pl.read_csv(
         text,
-        separator=shape.delimiter,
+        separator=delimiter,
         has_header=False,
         quote_char=None,
         schema={str(place): pl.String for place in range(width)},

@@ -3,7 +3,7 @@
 Rule: callable is a Dutch mobile number, a fixed line or an 085 number. Never premium, toll-free, service (084, 087,
 088, 14xxx), pager (066) or machine numbers (0970), and no placeholder such as 0612345678.
 Reason: a call costs money and attention; a number that cannot be the resident's is worse than none.
-How to change: numbering plans come from libphonenumber (`phonenumbers`); placeholders are the pattern below.
+How to change: numbering plans come from libphonenumber (`phonenumbers`); placeholders are the numbers below.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from functools import cache
 
 # What stands for "unknown" in partners' systems: 06 12345678, and nothing but zeros (06 00000000).
-PLACEHOLDERS = "612345678|[0-9]0{8}"
+PLACEHOLDERS = frozenset({"612345678", *(f"{first}00000000" for first in range(10))})
 # 097 machine numbers are in the plan as mobile, 091 as internet telephony; nine digits leave the long ones out.
 NEVER_CALLED = "97|91"
 NATIONAL_DIGITS = 9
@@ -34,7 +34,7 @@ def callable_numbers() -> str:
 
 @cache
 def _callable_plan() -> re.Pattern[str]:
-    refused = rf"(?!{NEVER_CALLED})(?!(?:{PLACEHOLDERS})$)"
+    refused = rf"(?!{NEVER_CALLED})(?!(?:{'|'.join(sorted(PLACEHOLDERS))})$)"
     return re.compile(rf"{refused}(?=[0-9]{{{NATIONAL_DIGITS}}}$)(?:{callable_numbers()})")
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import psycopg
 from psycopg.rows import class_row
 
@@ -27,7 +28,7 @@ from include.exchange.folders import Exchange
 from include.ingest import landing
 from include.ingest.booking import LATE, LOADED, REJECTED, DeliverySummary
 from include.ingest.opening import FileRefused
-from include.ingest.reading import REFERENCE_DUPLICATE, JudgedDelivery, flagged, judge_parts
+from include.ingest.reading import REFERENCE_DUPLICATE, JudgedDelivery, judge_parts
 from include.ingest.receipts import current_receipt
 from include.ingest.receiving import receiving_month
 from include.months import Month
@@ -354,7 +355,7 @@ def _judge_again(
             good, doubled = _apart_from_loaded(connection, booked.delivery_id, wanted)
             still |= dict.fromkeys(doubled, (REFERENCE_DUPLICATE,))
             _write(connection, booked, good, month)
-            released += good.good["line_number"].to_list()
+            released += good.good.line_numbers.tolist()
         held = {line: codes for line, codes in still.items() if line not in set(released)}
         version = f"{contract.reference} {contract.version}"
         _decide(connection, booked.delivery_id, released, RELEASED, decided_by, remark, str(month), version)
@@ -381,7 +382,7 @@ def _judged_today(exchange: Exchange, booked: _Booked) -> tuple[Contract, Iterat
 
 
 def _parts(exchange: Exchange, booked: _Booked, contract: Contract) -> Iterator[JudgedDelivery]:
-    with exchange.copy_at_hand(booked.archived_as, b"") as (file, _, _):
+    with exchange.copy_at_hand(booked.archived_as, b"") as (file, _):
         try:
             yield from judge_parts(contract, booked.file_name, file)
         except FileRefused as refusal:
@@ -393,9 +394,8 @@ def _only(part: JudgedDelivery, lines: list[int]) -> JudgedDelivery:
     import polars as pl
 
     wanted = pl.col("line_number").is_in(lines)
-    return replace(
-        part, good=part.good.filter(wanted), held=part.held.filter(wanted), doubled=part.doubled.filter(wanted)
-    )
+    good = part.good.only(np.isin(part.good.line_numbers, lines))
+    return replace(part, good=good, held=part.held.filter(wanted), doubled=part.doubled.filter(wanted))
 
 
 def _reasons(part: JudgedDelivery) -> dict[int, tuple[str, ...]]:
@@ -411,21 +411,20 @@ def _apart_from_loaded(
     connection: psycopg.Connection, delivery_id: str, part: JudgedDelivery
 ) -> tuple[JudgedDelivery, list[int]]:
     """The good rows whose reference this delivery has not loaded, and the lines of those it has."""
-    import polars as pl
-
+    references = part.good.values_of("partner_reference")
     found = connection.execute(
         "select partner_reference from landing.signals where delivery_id = %s and partner_reference = any(%s)",
-        (delivery_id, part.good["partner_reference"].to_list()),
+        (delivery_id, references),
     ).fetchall()
-    is_loaded = pl.col("partner_reference").is_in([reference for (reference,) in found])
-    doubled = part.good.filter(is_loaded)["line_number"].to_list()
-    return replace(part, good=part.good.filter(~is_loaded)), doubled
+    loaded = {reference for (reference,) in found}
+    is_loaded = np.array([reference in loaded for reference in references], dtype=bool)
+    return replace(part, good=part.good.only(~is_loaded)), part.good.line_numbers[is_loaded].tolist()
 
 
 def _write(connection: psycopg.Connection, booked: _Booked, part: JudgedDelivery, month: Month) -> None:
     """The good rows as signals of the month that takes them in."""
     if str(month) != booked.named_month:
-        part = flagged(part, LATE)
+        part = replace(part, good=part.good.flagged(LATE))
     written = landing.write_signals(connection, part, booked.delivery_id, month)
     if written != len(part.good):
         raise landing.BooksDoNotBalance(

@@ -2,8 +2,8 @@
 
 Rule: a reader knows a way of writing (Dutch amounts, `dd-mm-jjjj`, `Berg, J.P. van den`), never a partner. It reads
 the *distinct* texts of a column once and spreads the answers over the rows, so its cost follows the variety in a file.
-The plainest way of writing is read for a whole column at once (include/ingest/plain_texts.py); a reader decides all
-the rest, and a test holds that both say the same.
+Of a large part the plainest way of writing is read for a whole column at once (include/ingest/plain_texts.py); a reader
+decides all the rest, and a test holds that both say the same.
 How to change: write a function that takes the column (its customProperties are the options; a wrong option is a
 ContractProblem) and returns a function `text -> value` that answers INVALID for what it cannot read; add it to READERS
 under the name contracts will use. A reader that answers several fields names them in FIELDS, in order; one that answers
@@ -15,22 +15,34 @@ from __future__ import annotations
 import hmac
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, datetime, time
 from decimal import ROUND_HALF_UP, Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from include.contracts.registry import Column, ContractProblem
 from include.ingest import addresses, names, phones
-from include.ingest.plain_texts import PlainReading, begun_at, plain_reading
+from include.ingest.plain_texts import plain_reading
+from include.ingest.values import (
+    AMOUNT,
+    BOOLEAN,
+    DATE,
+    DECIMAL,
+    INTEGER,
+    PHONE,
+    TEXT,
+    TIME,
+    TIMESTAMP,
+    FieldValues,
+    Kind,
+    Texts,
+    are_many,
+)
 from include.settings import Settings
-
-if TYPE_CHECKING:
-    import polars as pl
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 LONGEST_VALUE = 250
@@ -57,53 +69,6 @@ INVALID = _Invalid()
 Read = Callable[[str], Any]
 
 
-@dataclass(frozen=True)
-class Kind:
-    """What a field holds: how its values stand in a column, and how they become values of Python again."""
-
-    dtype: str
-    store: Callable[[Any], Any] = lambda value: value
-    restore: Callable[[Any], Any] = lambda value: value
-
-
-TEXT = Kind("String", store=str)
-DATE = Kind("Date")
-INTEGER = Kind("Int64")
-BOOLEAN = Kind("Boolean")
-AMOUNT = Kind("Amount")
-# kept as they are written in ISO or in full, because a column would change their time zone or their decimals
-DECIMAL = Kind("String", store=str, restore=Decimal)
-TIMESTAMP = Kind("String", store=datetime.isoformat, restore=datetime.fromisoformat)
-TIME = Kind("String", store=time.isoformat, restore=time.fromisoformat)
-
-
-def column_type(kind: Kind) -> pl.DataType:
-    """The type of a column that holds this kind."""
-    import polars as pl
-
-    return pl.Decimal(14, 2) if kind is AMOUNT else getattr(pl, kind.dtype)()
-
-
-@dataclass(frozen=True)
-class FieldValues:
-    """The values of one field over all rows: null where there is none, `invalid` where the text could not be read."""
-
-    kind: Kind
-    values: pl.Series
-    invalid: np.ndarray
-
-    @classmethod
-    def absent(cls, kind: Kind, count: int) -> FieldValues:
-        """No value anywhere."""
-        import polars as pl
-
-        return cls(kind, pl.repeat(None, count, dtype=column_type(kind), eager=True), np.zeros(count, dtype=bool))
-
-    def to_list(self) -> list[Any]:
-        """The values as Python has them."""
-        return [None if value is None else self.kind.restore(value) for value in self.values.to_list()]
-
-
 def clean(text: str) -> str:
     """The text without spaces around it, with single spaces in it, without characters nobody can see."""
     if text.isascii() and text.isprintable():
@@ -124,102 +89,63 @@ def kinds_filled(column: Column) -> tuple[Kind, ...]:
     return kinds if isinstance(kinds, tuple) else (kinds,) * len(fields_filled(column))
 
 
-def read_columns(
-    columns: Mapping[str, Column], cells: pl.DataFrame, number_cells: Mapping[str, np.ndarray]
-) -> dict[str, list[tuple[str, FieldValues]]]:
-    """For each column of `cells`, the fields its contract column fills; `number_cells`: which cells were numbers."""
-    import polars as pl
-
-    for column in columns.values():
-        if column.reader not in READERS:
-            known = ", ".join(sorted(READERS))
-            raise ContractProblem(f"column {column.name}: there is no reader {column.reader!r}; there are {known}")
-    marked = cells.with_columns(
-        pl.when(pl.Series(mask)).then(NUMBER_CELL + pl.col(place)).otherwise(pl.col(place)).alias(place)
-        for place, mask in number_cells.items()
-        if place in columns and mask.any()
-    )
-    plain = {place: read for place, column in columns.items() if (read := plain_reading(column, place))}
-    return _all_answers(columns, marked, plain)
-
-
-def _all_answers(
-    columns: Mapping[str, Column], cells: pl.DataFrame, plain: Mapping[str, PlainReading]
-) -> dict[str, list[tuple[str, FieldValues]]]:
-    """Plain texts of all columns in one go, and then, column by column, what they left."""
-    import polars as pl
-
-    answered = (
-        cells.lazy()
-        .with_columns(read.begun.alias(begun_at(place)) for place, read in plain.items() if read.begun is not None)
-        .with_columns(read.is_plain.fill_null(False).alias(f"{place}?") for place, read in plain.items())
-        .with_columns(
-            # what an empty cell has to be read for is nothing
-            ((~pl.col(f"{place}?") if place in plain else pl.lit(True)) & pl.col(place).is_not_null()).alias(
-                f"{place}!"
-            )
-            for place in columns
-        )
-        .select(
-            *(pl.col(f"{place}!") for place in columns),
-            *(
-                pl.when(f"{place}?").then(value).alias(f"{place}:{number}")
-                for place, read in plain.items()
-                for number, value in enumerate(read.values)
-                if value is not None
-            ),
-        )
-        .collect()
-    )
-    found = {}
-    for place, column in columns.items():
-        values = [
-            answered[name] if (name := f"{place}:{number}") in answered.columns else None
-            for number in range(len(fields_filled(column)))
+def read_column(column: Column, texts: Texts, is_number: np.ndarray | None = None) -> dict[str, FieldValues]:
+    """The fields a column fills, over all rows; `is_number`: which cells were numbers. Raises ContractProblem."""
+    if column.reader not in READERS:
+        known = ", ".join(sorted(READERS))
+        raise ContractProblem(f"column {column.name}: there is no reader {column.reader!r}; there are {known}")
+    is_left, plain = ~texts.is_null, None
+    if are_many(texts.begins) and is_number is None:
+        plain = plain_reading(column, texts)
+    # a column may fill several fields with the same text
+    if plain is not None and len(plain.values) != len(fields_filled(column)):
+        plain = None
+    begun = [FieldValues.absent(kind, texts.letters, len(is_left)) for kind in kinds_filled(column)]
+    if plain is not None:
+        is_left &= ~plain.is_plain
+        begun = [
+            values
+            if found is None
+            else FieldValues.of(values.kind, found, found.is_null if isinstance(found, Texts) else ~plain.is_plain)
+            for values, found in zip(begun, plain.values, strict=True)
         ]
-        found[place] = _complete(column, cells[place], values, np.flatnonzero(answered[f"{place}!"].to_numpy()))
-    return found
+    left = np.flatnonzero(is_left)
+    marks = None if is_number is None else is_number[left].tolist()
+    found = _read_what_is_left(column, texts, left, marks, begun) if len(left) else begun
+    return dict(zip(fields_filled(column), found, strict=True))
 
 
-def read_column(
-    column: Column, cells: list[str | None], number_cells: np.ndarray | None = None
-) -> dict[str, FieldValues]:
-    """The fields one column fills."""
-    import polars as pl
-
-    frame = pl.DataFrame({"0": pl.Series([cell or None for cell in cells], dtype=pl.String)})
-    numbers = {} if number_cells is None else {"0": number_cells}
-    return dict(read_columns({"0": column}, frame, numbers)["0"])
-
-
-def _complete(
-    column: Column, cells: pl.Series, plain: Sequence[pl.Series | None], left: np.ndarray
-) -> list[tuple[str, FieldValues]]:
-    """All answers of a column: those of plain texts (null elsewhere), and the reader's for the rows that are left."""
-    import polars as pl
-
-    fields, kinds, count = fields_filled(column), kinds_filled(column), len(cells)
-    begun = [
-        FieldValues.absent(kind, count) if values is None else FieldValues(kind, values, np.zeros(count, dtype=bool))
-        for kind, values in zip(kinds, plain, strict=True)
-    ]
-    if not len(left):
-        return list(zip(fields, begun, strict=True))
-    texts = cells[left].to_list()
-    place = {text: number for number, text in enumerate(dict.fromkeys(texts))}
-    answer_of_row = np.fromiter(map(place.__getitem__, texts), dtype=np.int64, count=len(texts))
+def _read_what_is_left(
+    column: Column, texts: Texts, left: np.ndarray, marks: list[bool] | None, begun: Sequence[FieldValues]
+) -> list[FieldValues]:
+    """The reader's answers for these rows beside those there are already; every distinct text is read once."""
+    written = texts.take(left)
+    if marks is not None:
+        written = [NUMBER_CELL + text if mark else text for text, mark in zip(written, marks, strict=True)]
+    place = {text: number for number, text in enumerate(dict.fromkeys(written))}
+    answer_of_row = np.fromiter(map(place.__getitem__, written), dtype=np.int64, count=len(written))
     answers = read_texts(column, list(place))
-    found = []
-    for number, (field, plain_values) in enumerate(zip(fields, begun, strict=True)):
-        one = [answer[number] for answer in answers]
-        invalid = np.zeros(count, dtype=bool)
-        invalid[left] = np.array([value is INVALID for value in one])[answer_of_row]
-        kind, values = plain_values.kind, plain_values.values
-        stored = [None if value is None or value is INVALID else kind.store(value) for value in one]
-        if any(value is not None for value in stored):
-            values = values.scatter(left, pl.Series(stored, dtype=values.dtype, strict=True)[answer_of_row])
-        found.append((field, FieldValues(kind, values, invalid)))
-    return found
+    return [
+        _with_answers(values, left, [answer[number] for answer in answers], answer_of_row)
+        for number, values in enumerate(begun)
+    ]
+
+
+def _with_answers(values: FieldValues, left: np.ndarray, answers: list[Any], answer_of_row: np.ndarray) -> FieldValues:
+    """The values with these answers at the rows that were left."""
+    kind, invalid, is_null = values.kind, values.invalid.copy(), values.is_null.copy()
+    is_value = np.array([answer is not None and answer is not INVALID for answer in answers])
+    invalid[left] = np.array([answer is INVALID for answer in answers])[answer_of_row]
+    if not is_value.any():
+        return replace(values, invalid=invalid)
+    is_null[left] = ~is_value[answer_of_row]
+    stored = [kind.store(answer) if is_one else None for answer, is_one in zip(answers, is_value, strict=True)]
+    if isinstance(values.data, Texts):
+        found = Texts.written(values.data.letters, stored).at(answer_of_row)
+        return FieldValues(kind, values.data.scattered(left, found), is_null, invalid)
+    numbers = values.data.copy()
+    numbers[left] = np.array([one or 0 for one in stored], dtype=numbers.dtype)[answer_of_row]
+    return FieldValues(kind, numbers, is_null, invalid)
 
 
 def read_texts(column: Column, texts: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -547,6 +473,7 @@ KINDS: dict[str, Kind | tuple[Kind, ...]] = {
     "timestamp": TIMESTAMP,
     "time": TIME,
     "amount": AMOUNT,
+    "phone": (PHONE, PHONE, TEXT),
     "house_number": (INTEGER, TEXT, TEXT),
     "address_line": (TEXT, INTEGER, TEXT, TEXT),
 }

@@ -16,7 +16,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -25,22 +24,22 @@ import numpy as np
 from include.contracts.headers import match_header
 from include.contracts.registry import Column, Contract, ContractProblem, RowRule, load_contract
 from include.ingest.opening import FILE_HEADER, FileRefused, OpenedFile, nothing, open_parts, together
-from include.ingest.readers import (
+from include.ingest.readers import PHONE_FIRST, PHONE_SECOND, PHONE_UNUSABLE, fields_filled, read_column
+from include.ingest.references import ReferencesSeen
+from include.ingest.values import (
     AMOUNT,
     BOOLEAN,
     DATE,
     INTEGER,
-    PHONE_FIRST,
-    PHONE_SECOND,
-    PHONE_UNUSABLE,
     TEXT,
     FieldValues,
-    Kind,
-    column_type,
-    fields_filled,
-    read_columns,
+    Letters,
+    first_of,
+    first_text_of,
+    joined,
+    written_phones,
 )
-from include.ingest.references import ReferencesSeen
+from include.ingest.values import together as together_in_one
 from include.months import Month
 
 if TYPE_CHECKING:
@@ -75,21 +74,81 @@ class DeliveryWarning:
 
 
 @dataclass(frozen=True)
+class GoodRows:
+    """The good rows: of all rows of a part, `fields` has the values and `rows` says which are good.
+
+    Each of them has the flags of one of the `flag_sets` (`flag_set_of_row`), most of them none.
+    """
+
+    line_numbers_of_all: np.ndarray
+    fields: Mapping[str, FieldValues]
+    rows: np.ndarray
+    flag_sets: tuple[tuple[str, ...], ...]
+    flag_set_of_row: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def line_numbers(self) -> np.ndarray:
+        return self.line_numbers_of_all[self.rows]
+
+    def only(self, is_kept: np.ndarray) -> GoodRows:
+        """Those of them the mask says."""
+        return replace(self, rows=self.rows[is_kept], flag_set_of_row=self.flag_set_of_row[is_kept])
+
+    def flagged(self, flag: str) -> GoodRows:
+        """The same with one more flag at every row."""
+        return replace(self, flag_sets=tuple((*flags, flag) for flags in self.flag_sets))
+
+    def values_of(self, field: str) -> list[Any]:
+        """The values of one field, as Python has them."""
+        values = self.fields[field].to_list()
+        return [values[row] for row in self.rows.tolist()]
+
+    @cached_property
+    def flags(self) -> pl.DataFrame:
+        """line_number and flags of the rows that have any."""
+        has_any = np.array([bool(flags) for flags in self.flag_sets], dtype=bool)[self.flag_set_of_row]
+        codes = _as_lists(self.flag_sets, self.flag_set_of_row[has_any])
+        import polars as pl
+
+        return pl.DataFrame({"line_number": self.line_numbers[has_any], "flags": codes})
+
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """line_number, a column for every field (null where there is no value) and flags."""
+        import polars as pl
+
+        rows = pl.Series(self.rows, dtype=pl.UInt32)
+        return pl.DataFrame({
+            "line_number": pl.Series(self.line_numbers, dtype=pl.Int64),
+            **{name: found.values.gather(rows) for name, found in self.fields.items()},
+            "flags": _as_lists(self.flag_sets, self.flag_set_of_row),
+        })  # fmt: skip
+
+
+def _as_lists(sets: Sequence[tuple[str, ...]], set_of_row: np.ndarray) -> pl.Series:
+    """The codes of every row as a column of lists."""
+    import polars as pl
+
+    return pl.Series(list(map(list, sets)), dtype=pl.List(pl.String)).gather(pl.Series(set_of_row, dtype=pl.UInt32))
+
+
+@dataclass(frozen=True)
 class JudgedDelivery:
     """A delivery, or one part of it, with its verdicts.
 
-    `good` holds the good rows: line_number, one column per field of the landing contract (null where there is no
-    value) and `flags`. `held` and `doubled` hold line_number and reasons of the quarantined rows and the duplicates.
-    `kinds` says what the fields are; `other_months` how many rows are of which other month than the file. With a
-    `rejection`, `good` is empty and the others say what was found.
+    `held` and `doubled` hold line_number and reasons of the quarantined rows and the duplicates; `other_months` says
+    how many rows are of which other month than the file. With a `rejection`, `good` is empty and the others say what
+    was found.
     """
 
     contract: Contract
     file_name: str
     rejection: Rejection | None
     warnings: tuple[DeliveryWarning, ...]
-    kinds: Mapping[str, Kind]
-    good: pl.DataFrame
+    good: GoodRows
     held: pl.DataFrame
     doubled: pl.DataFrame
     opened: OpenedFile
@@ -108,10 +167,12 @@ class JudgedDelivery:
         """The good rows with values of Python, None where there is none; `flags` are tuples."""
         import pandas as pd
 
-        columns: dict[str, Any] = {"line_number": self.good["line_number"].to_list()}
-        for field, kind in self.kinds.items():
-            columns[field] = FieldValues(kind, self.good[field], np.empty(0)).to_list()
-        columns["flags"] = list(map(tuple, self.good["flags"].to_list()))
+        good = self.good
+        columns: dict[str, Any] = {"line_number": good.line_numbers.tolist()}
+        for name, found in good.fields.items():
+            values = found.to_list()
+            columns[name] = [values[row] for row in good.rows.tolist()]
+        columns["flags"] = [good.flag_sets[number] for number in good.flag_set_of_row.tolist()]
         return pd.DataFrame(columns, dtype=object)
 
     @cached_property
@@ -269,20 +330,16 @@ def _read_fields(
     contract: Contract, landing: Sequence[Column], opened: OpenedFile, places: Mapping[str, int]
 ) -> tuple[dict[str, FieldValues], np.ndarray]:
     """Every landing field over all rows, and where a telephone number was unusable."""
-    count = len(opened)
-    wanted = {
-        str(places[column.name]): column
-        for column in contract.columns
-        if column.name in places and fields_filled(column)
-    }
-    numbers = {str(place): mask for place, mask in opened.number_cells.items()}
-    answered = read_columns(wanted, opened.cells, numbers)
     found: dict[str, list[FieldValues]] = {}
-    for answers in answered.values():
-        for field, values in answers:
-            found.setdefault(field, []).append(values)
-    fields = _fill(landing, found, count)
-    unusable = np.zeros(count, dtype=bool)
+    for column in contract.columns:
+        if column.name in places and fields_filled(column):
+            place = places[column.name]
+            numbers = opened.number_cells.get(place)
+            is_number = numbers if numbers is not None and numbers.any() else None
+            for field, values in read_column(column, opened.texts(place), is_number).items():
+                found.setdefault(field, []).append(values)
+    fields = _fill(landing, found, opened)
+    unusable = np.zeros(len(opened), dtype=bool)
     if PHONE_UNUSABLE in found:
         unusable = reduce(np.logical_or, (values.invalid for values in found[PHONE_UNUSABLE]))
     return fields, unusable
@@ -291,76 +348,62 @@ def _read_fields(
 _FIELD_KINDS = {"number": AMOUNT, "integer": INTEGER, "boolean": BOOLEAN, "date": DATE}
 
 
-def _fill(landing: Sequence[Column], found: Mapping[str, Sequence[FieldValues]], count: int) -> dict[str, FieldValues]:
-    """Each landing field from the columns that fill it; all of them in one go."""
-    import polars as pl
-
-    given = pl.DataFrame({
-        f"{field}.{number}": one.values
-        for field, columns in found.items()
-        for number, one in enumerate(columns)
-        if field != PHONE_UNUSABLE
-    })  # fmt: skip
-    phones = _chosen_phones(len(found[PHONE_FIRST])) if PHONE_FIRST in found else {}
-    filled, kinds = {}, {}
-    for field in landing:
-        columns = found.get(field.name, ())
-        kinds[field.name] = columns[0].kind if columns else _FIELD_KINDS.get(field.logical_type, TEXT)
-        values = phones.get(field.name, _combined(field, len(columns), kinds[field.name]))
-        filled[field.name] = values.alias(field.name)
-    if not given.width:
-        given = pl.DataFrame({"": np.arange(count)})
-    values = given.select(filled.values())
-    too_long = _too_long(values, {field.name: field.max_length for field in landing if field.max_length is not None})
-    fields = {}
-    for name, kind in kinds.items():
-        invalid = reduce(np.logical_or, (one.invalid for one in found.get(name, ())), np.zeros(count, dtype=bool))
-        if name in too_long:
-            invalid = invalid | too_long[name]
-        fields[name] = FieldValues(kind, values[name], invalid)
-    return fields
+def _fill(
+    landing: Sequence[Column], found: Mapping[str, Sequence[FieldValues]], opened: OpenedFile
+) -> dict[str, FieldValues]:
+    """Each landing field from the columns that fill it."""
+    filled = {field.name: _combined(field, found.get(field.name, ()), opened) for field in landing}
+    if PHONE_FIRST in found:
+        filled |= _chosen_phones(found[PHONE_FIRST], found[PHONE_SECOND], opened.letters)
+    return {field.name: _not_too_long(filled[field.name], field.max_length) for field in landing}
 
 
-def _too_long(values: pl.DataFrame, limits: Mapping[str, int]) -> dict[str, np.ndarray]:
-    """Where a text has more characters than it may; no text has more of them than bytes, so few columns are counted."""
-    import polars as pl
+def _combined(field: Column, columns: Sequence[FieldValues], opened: OpenedFile) -> FieldValues:
+    """A field from its columns: texts are joined with a space, of other values the first one counts."""
+    if not columns:
+        values = FieldValues.absent(_FIELD_KINDS.get(field.logical_type, TEXT), opened.letters, len(opened))
+    elif len(columns) == 1:
+        values = columns[0]
+    else:
+        invalid = reduce(np.logical_or, (column.invalid for column in columns))
+        kind, is_null = columns[0].kind, np.logical_and.reduce([column.is_null for column in columns])
+        if kind.dtype is None:
+            combine = joined if field.logical_type == "string" else first_text_of
+            values = FieldValues(kind, combine([column.texts for column in columns]), is_null, invalid)
+        else:
+            values = FieldValues(kind, first_of(columns), is_null, invalid)
+    when_empty = field.option("whenEmpty")
+    return values if when_empty is None else values.filled(when_empty)
 
-    longest = values.select(pl.col(name).str.len_bytes().max() for name in limits).row(0) if limits else ()
+
+def _chosen_phones(
+    firsts: Sequence[FieldValues], seconds: Sequence[FieldValues], letters: Letters
+) -> dict[str, FieldValues]:
+    """The first two different callable numbers, in the order of the contract's columns."""
+    offered = [values for pair in zip(firsts, seconds, strict=True) for values in pair]
+    first, has_first = np.zeros_like(offered[0].numbers), np.zeros(len(offered[0].is_null), dtype=bool)
+    second, has_second = first.copy(), has_first.copy()
+    for values in offered:
+        is_first = ~has_first & ~values.is_null
+        is_second = has_first & ~has_second & ~values.is_null & (values.numbers != first)
+        first, has_first = np.where(is_first, values.numbers, first), has_first | is_first
+        second, has_second = np.where(is_second, values.numbers, second), has_second | is_second
     return {
-        name: (values[name].str.len_chars() > limit).fill_null(False).to_numpy()
-        for (name, limit), most in zip(limits.items(), longest, strict=True)
-        if most is not None and most > limit
+        "phone_1": written_phones(letters, first, ~has_first),
+        "phone_2": written_phones(letters, second, ~has_second),
     }
 
 
-def _combined(field: Column, columns: int, kind: Kind) -> pl.Expr:
-    """A field from its columns: texts are joined with a space, of other values the first one counts."""
-    import polars as pl
-
-    names = [pl.col(f"{field.name}.{number}") for number in range(columns)]
-    if not names:
-        # as long as the others, because nothing is as long as anything
-        values = pl.when(pl.first().is_null() & pl.first().is_not_null()).then(pl.lit(None, dtype=column_type(kind)))
-    elif len(names) == 1:
-        values = names[0]
-    elif field.logical_type == "string":
-        joined = pl.concat_str(names, separator=" ", ignore_nulls=True)
-        # of nothing and nothing it makes an empty text
-        values = pl.when(pl.any_horizontal(name.is_not_null() for name in names)).then(joined)
-    else:
-        values = pl.coalesce(names)
-    when_empty = field.option("whenEmpty")
-    return values if when_empty is None else values.fill_null(pl.lit(when_empty, dtype=column_type(kind)))
-
-
-def _chosen_phones(columns: int) -> dict[str, pl.Expr]:
-    """The first two different callable numbers, in the order of the contract's columns."""
-    import polars as pl
-
-    candidates = [pl.col(f"{place}.{number}") for number in range(columns) for place in (PHONE_FIRST, PHONE_SECOND)]
-    first = pl.coalesce(candidates)
-    second = pl.coalesce(pl.when(offered != first).then(offered) for offered in candidates)
-    return {"phone_1": first, "phone_2": second}
+def _not_too_long(values: FieldValues, limit: int | None) -> FieldValues:
+    """Invalid where a text has more characters than it may; none has more of them than bytes, so few are counted."""
+    if limit is None or values.kind.dtype is not None:
+        return values
+    rows = np.flatnonzero(values.texts.lengths > limit)
+    if not len(rows):
+        return values
+    invalid = values.invalid.copy()
+    invalid[rows] |= [len(text) > limit for text in values.texts.take(rows)]
+    return replace(values, invalid=invalid)
 
 
 # -- verdicts ----------------------------------------------------------------------------------------------------------
@@ -384,10 +427,8 @@ class _Verdicts:
     def any(self) -> np.ndarray:
         return reduce(np.logical_or, self._masks.values(), np.zeros(self._count, dtype=bool))
 
-    def codes(self, rows: np.ndarray) -> pl.Series:
-        """The codes of each of these rows (a mask), as lists."""
-        import polars as pl
-
+    def codes(self, rows: np.ndarray) -> tuple[tuple[tuple[str, ...], ...], np.ndarray]:
+        """The different sets of codes these rows (a mask) have, and which of them each row has."""
         combined = np.zeros(int(rows.sum()), dtype=np.int64)
         for bit, mask in enumerate(self._masks.values()):
             combined |= mask[rows].astype(np.int64) << bit
@@ -397,8 +438,8 @@ class _Verdicts:
         combinations, positions = np.append(0, combinations), np.zeros(len(combined), dtype=np.int64)
         positions[with_any] = positions_of_any + 1
         names = list(self._masks)
-        lists = [[name for bit, name in enumerate(names) if combination >> bit & 1] for combination in combinations]
-        return pl.Series(lists, dtype=pl.List(pl.String)).gather(positions)
+        sets = (tuple(name for bit, name in enumerate(names) if combination >> bit & 1) for combination in combinations)
+        return tuple(sets), positions
 
 
 def _judge_fields(
@@ -417,33 +458,32 @@ def _judge_fields(
         verdicts = flags if field.is_flagged_when_invalid else reasons
         verdicts.add(f"{field.reason_name}_invalid", found.invalid)
         if field.is_required:
-            if found.values.null_count():
-                reasons.add(f"{field.reason_name}_missing", found.values.is_null().to_numpy() & ~found.invalid)
+            reasons.add(f"{field.reason_name}_missing", found.is_null & ~found.invalid)
 
 
 Rule = Callable[[Sequence[FieldValues], RowRule, Month | None], np.ndarray]
 
 
 def _not_positive(fields: Sequence[FieldValues], _rule: RowRule, _month: Month | None) -> np.ndarray:
-    return (fields[0].values <= 0).fill_null(False).to_numpy()
+    return ~fields[0].is_null & (fields[0].numbers <= 0)
 
 
 def _out_of_order(fields: Sequence[FieldValues], _rule: RowRule, _month: Month | None) -> np.ndarray:
     earlier, later = fields
     if earlier.kind is DATE and later.kind is DATE:
-        return (earlier.values > later.values).fill_null(False).to_numpy()
+        return ~earlier.is_null & ~later.is_null & (earlier.numbers > later.numbers)
     pairs = zip(earlier.to_list(), later.to_list(), strict=True)
     return np.array([None not in (first, second) and first > second for first, second in pairs], dtype=bool)
 
 
 def _outside_file_month(fields: Sequence[FieldValues], rule: RowRule, month: Month | None) -> np.ndarray:
     """Days before or after the month the file is named after, but for the days the contract leaves on either side."""
-    days = fields[0].values
+    days = fields[0]
     if month is None:
-        return np.zeros(len(days), dtype=bool)
-    first = month.first_day - timedelta(days=rule.limits.get("daysBefore", 0))
-    last = month.last_day + timedelta(days=rule.limits.get("daysAfter", 0))
-    return (~days.is_between(first, last)).fill_null(False).to_numpy()
+        return np.zeros(len(days.is_null), dtype=bool)
+    first = DATE.store(month.first_day) - rule.limits.get("daysBefore", 0)
+    last = DATE.store(month.last_day) + rule.limits.get("daysAfter", 0)
+    return ~days.is_null & ((days.numbers < first) | (days.numbers > last))
 
 
 # What a contract may ask of a row (quality, engine vroegsignalering); each answers where it is broken, and a row
@@ -460,15 +500,16 @@ def _other_months(
     rules: Iterable[RowRule], fields: Mapping[str, FieldValues], month: Month | None
 ) -> Mapping[Month, int]:
     """How many rows are of which other month than the file's."""
-    import polars as pl
-
     for rule in rules:
         if rule.rule != _IN_FILE_MONTH or month is None:
             continue
         found = fields[rule.fields[0]]
-        days = found.values.filter(pl.Series(_outside_file_month([found], rule, month)))
-        counted = days.dt.truncate("1mo").value_counts().iter_rows()
-        return {Month(first_day.year, first_day.month): rows for first_day, rows in counted}
+        days = Counter(found.numbers[_outside_file_month([found], rule, month)].tolist())
+        counted: Counter[Month] = Counter()
+        for number, rows in days.items():
+            day = DATE.restore(number)
+            counted[Month(day.year, day.month)] += rows
+        return counted
     return {}
 
 
@@ -501,25 +542,15 @@ def _divided(
     is_bad: np.ndarray,
     is_duplicate: np.ndarray,
 ) -> JudgedDelivery:
-    import polars as pl
-
     is_good = ~is_bad & ~is_duplicate
-    values = pl.DataFrame({name: found.values for name, found in fields.items()})
-    good = values if is_good.all() else values.filter(pl.Series(is_good))
-    good = good.select(
-        pl.Series("line_number", opened.line_numbers[is_good]),
-        pl.all(),
-        flags.codes(is_good).alias("flags"),
-    )
     return JudgedDelivery(
         contract=contract,
         file_name=file_name,
         rejection=None,
         warnings=(),
-        kinds={name: found.kind for name, found in fields.items()},
-        good=good,
-        held=_with_reasons(opened.line_numbers[is_bad], reasons.codes(is_bad)),
-        doubled=_with_reasons(opened.line_numbers[is_duplicate], reasons.codes(is_duplicate)),
+        good=GoodRows(opened.line_numbers, fields, np.flatnonzero(is_good), *flags.codes(is_good)),
+        held=_with_reasons(opened.line_numbers[is_bad], _as_lists(*reasons.codes(is_bad))),
+        doubled=_with_reasons(opened.line_numbers[is_duplicate], _as_lists(*reasons.codes(is_duplicate))),
         opened=opened,
         other_months={},
     )
@@ -533,11 +564,23 @@ def _whole(parts: Sequence[JudgedDelivery]) -> JudgedDelivery:
         return parts[0]
     return replace(
         parts[0],
-        good=pl.concat([part.good for part in parts]),
+        good=_good_of_all([part.good for part in parts]),
         held=pl.concat([part.held for part in parts]),
         doubled=pl.concat([part.doubled for part in parts]),
         opened=together([part.opened for part in parts]),
         other_months=sum((Counter(part.other_months) for part in parts), Counter()),
+    )
+
+
+def _good_of_all(parts: Sequence[GoodRows]) -> GoodRows:
+    rows_before = np.cumsum([0, *(len(part.line_numbers_of_all) for part in parts)])
+    sets_before = np.cumsum([0, *(len(part.flag_sets) for part in parts)])
+    return GoodRows(
+        np.concatenate([part.line_numbers_of_all for part in parts]),
+        {name: together_in_one([part.fields[name] for part in parts]) for name in parts[0].fields},
+        np.concatenate([part.rows + before for part, before in zip(parts, rows_before, strict=False)]),
+        tuple(flags for part in parts for flags in part.flag_sets),
+        np.concatenate([part.flag_set_of_row + before for part, before in zip(parts, sets_before, strict=False)]),
     )
 
 
@@ -552,17 +595,9 @@ def withhold(judged: JudgedDelivery, is_withheld: np.ndarray, reason: str) -> Ju
 
     if not is_withheld.any():
         return judged
-    lines = judged.good["line_number"].to_numpy()[is_withheld]
+    lines = judged.good.line_numbers[is_withheld]
     held = _with_reasons(lines, pl.Series([[reason]] * len(lines), dtype=pl.List(pl.String)))
-    good = judged.good.filter(pl.Series(~is_withheld))
-    return replace(judged, good=good, held=pl.concat([judged.held, held]))
-
-
-def flagged(judged: JudgedDelivery, flag: str) -> JudgedDelivery:
-    """The same with one more flag at every good row."""
-    import polars as pl
-
-    return replace(judged, good=judged.good.with_columns(pl.col("flags").list.concat(pl.lit([flag]))))
+    return replace(judged, good=judged.good.only(~is_withheld), held=pl.concat([judged.held, held]))
 
 
 def _within_threshold(judged: JudgedDelivery) -> JudgedDelivery:
@@ -570,7 +605,8 @@ def _within_threshold(judged: JudgedDelivery) -> JudgedDelivery:
     rejection = too_many_bad_rows(
         judged.contract, judged.file_name, len(judged.held), judged.rows_in_file, judged.other_months
     )
-    return replace(judged, rejection=rejection, good=judged.good.clear()) if rejection else judged
+    nobody = np.zeros(len(judged.good), dtype=bool)
+    return replace(judged, rejection=rejection, good=judged.good.only(nobody)) if rejection else judged
 
 
 def _with_reasons(lines: np.ndarray, reasons: pl.Series) -> pl.DataFrame:
@@ -583,21 +619,18 @@ def _judged(contract: Contract, file_name: str, opened: OpenedFile) -> JudgedDel
     """A delivery (or part) without rows."""
     import polars as pl
 
-    kinds = {field.name: _FIELD_KINDS.get(field.logical_type, TEXT) for field in _landing(contract)}
-    codes = pl.List(pl.String)
-    schema: dict[str, pl.DataType] = {
-        "line_number": pl.Int64(),
-        **{name: column_type(kind) for name, kind in kinds.items()},
-        "flags": codes,
-    }
-    no_reasons = _with_reasons(np.empty(0, dtype=np.int64), pl.Series([], dtype=codes))
+    none, kinds = (
+        np.empty(0, dtype=np.int64),
+        {field.name: _FIELD_KINDS.get(field.logical_type, TEXT) for field in _landing(contract)},
+    )
+    fields = {name: FieldValues.absent(kind, opened.letters, 0) for name, kind in kinds.items()}
+    no_reasons = _with_reasons(none, pl.Series([], dtype=pl.List(pl.String)))
     return JudgedDelivery(
         contract=contract,
         file_name=file_name,
         rejection=None,
         warnings=(),
-        kinds=kinds,
-        good=pl.DataFrame(schema=schema),
+        good=GoodRows(none, fields, none, (), none),
         held=no_reasons,
         doubled=no_reasons,
         opened=opened,

@@ -20,6 +20,7 @@ import pytest
 
 from include.contracts.registry import load_contract
 from include.exchange.folders import Exchange
+from include.ingest import opening, values
 from include.ingest.booking import DeliverySummary
 from include.ingest.deliveries import (
     NothingToDecide,
@@ -394,6 +395,30 @@ def test_raw_rows_are_the_same_from_the_files_own_text_and_from_values(
         ) == [(is_kept,)]
     assert raw["_01"] == raw["_02"]
     assert [line for line, _ in raw["_01"]] == list(range(2, ROWS + 2))
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.partner)
+def test_rows_land_the_same_whether_they_are_few_or_many(
+    form: PartnerFormat, month: Month, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few rows go as text from a frame, many as binary from where they stand in the file: the same rows land."""
+    rows = form.good_rows(ROWS)
+    for row in rows[:3]:
+        row |= {label: "" for label in row if label.casefold() in ("telefoon", "mobiel", "phone", "telefoonnummer")}
+    for row in rows[3:6]:
+        row |= {label: "0800-1234" for label in row if label.casefold() in ("telefoon", "phone", "telefoonnummer")}
+    landed = {}
+    for sequence, limit, written in (("_01", 10**9, rows), ("_02", 1, rows[::-1])):
+        monkeypatch.setattr(values, "MANY_ROWS", limit)
+        monkeypatch.setattr(opening, "LARGE_PART_BYTES", limit)
+        summary = ingest_delivery(put(form, month, content(form, month, written), sequence), month)
+        assert summary.rows_loaded == ROWS
+        landed[sequence] = rows_of(
+            "select to_jsonb(s) - 'delivery_id' - 'line_number' from landing.signals as s where delivery_id = %s"
+            " order by partner_reference",
+            summary.delivery_id,
+        )
+    assert landed["_01"] == landed["_02"]
 
 
 def test_only_the_loader_reads_raw_rows(month: Month) -> None:

@@ -98,10 +98,10 @@ def test_what_is_written_is_listed_read_and_deleted(exchange: Exchange):
     assert abs(exchange.changed_at(f"{INBOX}/b.csv").timestamp() - time.time()) < 60
     expected = hashlib.sha256(BIG).hexdigest(), hashlib.sha256(b"salt" + BIG).hexdigest()
     assert exchange.digests(f"{INBOX}/b.csv", b"salt") == expected
-    with exchange.copy_at_hand(f"{INBOX}/b.csv", b"salt") as (copy, *digests):
+    with exchange.copy_at_hand(f"{INBOX}/b.csv", b"salt") as (copy, digests):
         exchange.delete(f"{INBOX}/b.csv")
         assert copy.read() == BIG
-        assert tuple(digests) == expected
+        assert digests() == expected
     assert exchange.all_files("inbox") == ["inbox/stadsenergie/c.csv", f"{INBOX}/a [1]*.csv"]
 
 

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 
-import polars as pl
 import psycopg
 import pytest
 
@@ -50,7 +49,7 @@ def test_ids_are_keyed_and_their_key_is_out_of_reach():
 
 
 def _signal_ids(connection: psycopg.Connection, partner: str, month: str, *references: str) -> list[str]:
-    return signal_ids(connection, partner, Month.parse(month), pl.Series(references)).to_list()
+    return signal_ids(connection, partner, Month.parse(month), references)
 
 
 def test_a_signal_has_one_id_whoever_it_is_asked_with_and_another_in_another_month_or_of_another_partner():

@@ -6,16 +6,17 @@ import io
 import itertools
 from typing import Any
 
-import polars as pl
+import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from include.contracts.registry import Column, load_contract
-from include.ingest import opening
-from include.ingest.plain_texts import begun_at, plain_reading
+from include.ingest import opening, values
+from include.ingest.plain_texts import plain_reading
 from include.ingest.readers import INVALID, fields_filled, read_column, read_texts
 from include.ingest.reading import judge_parts, read_delivery
+from include.ingest.values import Letters, Texts
 from tests.fixtures.deliveries import DRINKWATER, FORMATS, WOONBEDRIJF, ZORGPLUS, PartnerFormat
 
 # what texts are put together from, so that every reader meets its plain texts and everything just beside them
@@ -61,6 +62,13 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
 CASES = [(reader, options) for reader in PIECES for options in OPTIONS.get(reader, [{}])]
 
 
+@pytest.fixture
+def all_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever comes is looked at by the compiled loops."""
+    monkeypatch.setattr(values, "MANY_ROWS", 1)
+    monkeypatch.setattr(opening, "LARGE_PART_BYTES", 1)
+
+
 def column(reader: str, options: dict[str, Any]) -> Column:
     return Column(
         name="field", label="Field", logical_type="string", classification="internal", description="",
@@ -68,24 +76,30 @@ def column(reader: str, options: dict[str, Any]) -> Column:
     )  # fmt: skip
 
 
+def column_of(cells: list[str | None]) -> Texts:
+    """The cells as they stand in a file."""
+    encoded = [(cell or "").encode() for cell in cells]
+    lengths = np.array([len(one) or -1 for one in encoded], dtype=np.int32)
+    ends = np.cumsum(np.maximum(lengths, 0), dtype=np.int32)
+    return Texts(Letters(b"".join(encoded)), (ends - np.maximum(lengths, 0)).astype(np.int32), lengths)
+
+
 def plain_among(asked: Column, texts: list[str]) -> int:
     """How many of the texts are plain, when each of them got the answer of the exact reader."""
     cells = [text.replace("\x00", "") or None for text in texts]
-    found = read_column(asked, cells)
+    found = read_column(asked, column_of(cells))
     exact = read_texts(asked, [cell or "" for cell in cells])
     for number, field in enumerate(fields_filled(asked)):
         answers = [answer[number] for answer in exact]
         assert found[field].invalid.tolist() == [answer is INVALID for answer in answers]
         assert found[field].to_list() == [None if answer is INVALID else answer for answer in answers]
-    reading = plain_reading(asked, "0")
+    reading = plain_reading(asked, column_of(cells))
     assert reading is not None
-    frame = pl.DataFrame({"0": pl.Series(cells, dtype=pl.String)})
-    if reading.begun is not None:
-        frame = frame.with_columns(reading.begun.alias(begun_at("0")))
-    return frame.select(reading.is_plain.sum()).item()
+    return int(reading.is_plain.sum())
 
 
 @pytest.mark.parametrize(("reader", "options"), CASES, ids=[f"{reader}-{n}" for n, (reader, _) in enumerate(CASES)])
+@pytest.mark.usefixtures("all_is_large")
 def test_a_plain_text_gets_the_answer_of_the_exact_reader(reader: str, options: dict[str, Any]) -> None:
     texts = ["".join(pieces) for pieces in itertools.product(*PIECES[reader])]
     plain = plain_among(column(reader, options), texts)
@@ -93,7 +107,8 @@ def test_a_plain_text_gets_the_answer_of_the_exact_reader(reader: str, options: 
     assert len(texts) - plain >= 5
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.usefixtures("all_is_large")
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(CASES), st.lists(st.text(max_size=20), min_size=1, max_size=50))
 def test_any_text_gets_the_answer_of_the_exact_reader(case: tuple[str, dict[str, Any]], texts: list[str]) -> None:
     plain_among(column(*case), [*texts, "x" * 300])
@@ -121,13 +136,17 @@ def changed(form: PartnerFormat) -> bytes:
 
 @pytest.mark.parametrize("form", [WOONBEDRIJF, ZORGPLUS, DRINKWATER], ids=lambda form: form.partner)
 @pytest.mark.parametrize("size", [40, 333, 1000, 2500])
+@pytest.mark.parametrize("is_large", [False, True], ids=["small", "large"])
 def test_a_file_in_parts_is_judged_like_the_file_as_a_whole(
-    form: PartnerFormat, size: int, monkeypatch: pytest.MonkeyPatch
+    form: PartnerFormat, size: int, is_large: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VS_BSN_KEY", "a key for this test")
     contract, data = load_contract(form.partner), changed(form)
     whole = read_delivery(contract, form.file_name(), data)
     monkeypatch.setattr(opening, "PART_BYTES", size)
+    if is_large:
+        monkeypatch.setattr(values, "MANY_ROWS", 1)
+        monkeypatch.setattr(opening, "LARGE_PART_BYTES", 1)
     assert len(list(judge_parts(contract, form.file_name(), io.BytesIO(data)))) > 2
     in_parts = read_delivery(contract, form.file_name(), data)
     assert whole.rejection is None
@@ -140,6 +159,7 @@ def test_a_file_in_parts_is_judged_like_the_file_as_a_whole(
     assert in_parts.warnings == whole.warnings
 
 
+@pytest.mark.parametrize("is_large", [False, True], ids=["small", "large"])
 @settings(max_examples=400, deadline=None, database=None)
 @given(
     st.lists(
@@ -149,13 +169,15 @@ def test_a_file_in_parts_is_judged_like_the_file_as_a_whole(
     st.booleans(),
 )
 def test_rows_split_where_separators_stand_are_those_of_the_csv_module(
-    rows: list[list[str]], line_end: str, is_ended: bool
+    is_large: bool, rows: list[list[str]], line_end: str, is_ended: bool
 ) -> None:
     shape, header = load_contract("woonbedrijf").format, ("a", "b", "c")
     piece = (line_end.join(map(";".join, rows)) + line_end * is_ended).encode()
     if not piece:
         return
-    split = opening._split_rows(shape, header, piece, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(opening, "LARGE_PART_BYTES", 1 if is_large else 10**6)
+        split = opening._split_rows(shape, header, piece, 1)
     assert split is not None
     text = opening._Text(io.BytesIO(), "utf-8")
     records, lines = opening._recorded_rows(shape, header, piece, 1, text)
@@ -164,7 +186,7 @@ def test_rows_split_where_separators_stand_are_those_of_the_csv_module(
     assert split[0].misshapen.tolist() == records.misshapen.tolist()
     if split[0].verbatim is not None:
         kept = split[0].verbatim
-        found = kept.rows(0, len(rows)).decode().split(kept.row_end)
+        found = bytes(kept.rows(0, len(rows))).decode().split(kept.row_end)
         assert [tuple(row.split(kept.value_end)) for row in found] == records.rows
 
 
@@ -185,6 +207,13 @@ def test_the_four_formats_have_plain_readings() -> None:
         column.reader
         for form in FORMATS
         for column in load_contract(form.partner).columns
-        if plain_reading(column, "0") is not None
+        if plain_reading(column, column_of(["1"])) is not None
     ]
     assert len(read) > 30
+
+
+def test_a_loop_is_never_sent_outside_the_letters() -> None:
+    for begins, lengths in (([0, 4], [3, 2]), ([-1], [2])):
+        texts = Texts(Letters(b"abcde"), np.array(begins, dtype=np.int32), np.array(lengths, dtype=np.int32))
+        with pytest.raises(IndexError, match="outside"):
+            plain_reading(column("text", {}), texts)

@@ -14,6 +14,7 @@ from include.ingest.addresses import AddressLine, HouseNumber, read_addition, re
 from include.ingest.names import PersonName, read_initials, read_person_name
 from include.ingest.phones import read_phones
 from include.ingest.readers import INVALID, NUMBER_CELL, READERS, clean, is_bsn, read_column
+from include.ingest.values import Letters, Texts
 
 
 def column(reader: str, **options: Any) -> Column:
@@ -21,6 +22,10 @@ def column(reader: str, **options: Any) -> Column:
         name="field", label="Field", logical_type="string", classification="internal", description="",
         is_required=False, is_key=False, max_length=None, options={"reader": reader, **options},
     )  # fmt: skip
+
+
+def texts(*cells: str | None) -> Texts:
+    return Texts.written(Letters(), cells)
 
 
 def read(reader: str, text: str, **options: Any) -> Any:
@@ -349,7 +354,7 @@ def test_a_column_is_read_once_per_distinct_text_and_spread_over_the_rows() -> N
     seen: list[str] = []
     READERS["counting"] = lambda _: lambda text: seen.append(text) or text.upper()
     try:
-        found = read_column(column("counting"), ["a", "b", "a", "", "a"])["field"]
+        found = read_column(column("counting"), texts("a", "b", "a", None, "a"))["field"]
     finally:
         del READERS["counting"]
     assert sorted(seen) == ["a", "b"]
@@ -358,13 +363,13 @@ def test_a_column_is_read_once_per_distinct_text_and_spread_over_the_rows() -> N
 
 
 def test_control_characters_and_endless_texts_are_invalid_everywhere() -> None:
-    cells = ["Jans\x07en", "x" * 5000, "Jansen"]
+    cells = texts("Jans\x07en", "x" * 5000, "Jansen")
     assert read_column(column("text"), cells)["field"].invalid.tolist() == [True, True, False]
     assert read_column(column("free_text"), cells)["field"].invalid.tolist() == [False, False, False]
 
 
 def test_number_cells_and_texts_that_look_the_same_are_kept_apart() -> None:
-    found = read_column(column("amount", notation="nl"), ["1.234", "1.234"], np.array([True, False]))
+    found = read_column(column("amount", notation="nl"), texts("1.234", "1.234"), np.array([True, False]))
     assert found["field"].to_list() == [
         Decimal("1.23"),
         Decimal(1234),
