@@ -37,9 +37,9 @@ from include.ingest.values import (
     first_of,
     first_text_of,
     joined,
+    parts_as_one,
     written_phones,
 )
-from include.ingest.values import together as together_in_one
 from include.months import Month
 
 if TYPE_CHECKING:
@@ -109,11 +109,11 @@ class GoodRows:
     @cached_property
     def flags(self) -> pl.DataFrame:
         """line_number and flags of the rows that have any."""
-        has_any = np.array([bool(flags) for flags in self.flag_sets], dtype=bool)[self.flag_set_of_row]
-        codes = _as_lists(self.flag_sets, self.flag_set_of_row[has_any])
         import polars as pl
 
-        return pl.DataFrame({"line_number": self.line_numbers[has_any], "flags": codes})
+        has_any = np.array([bool(flags) for flags in self.flag_sets], dtype=bool)[self.flag_set_of_row]
+        flags = _as_lists(self.flag_sets, self.flag_set_of_row[has_any])
+        return pl.DataFrame({"line_number": self.line_numbers[has_any], "flags": flags})
 
     @cached_property
     def frame(self) -> pl.DataFrame:
@@ -169,9 +169,7 @@ class JudgedDelivery:
 
         good = self.good
         columns: dict[str, Any] = {"line_number": good.line_numbers.tolist()}
-        for name, found in good.fields.items():
-            values = found.to_list()
-            columns[name] = [values[row] for row in good.rows.tolist()]
+        columns |= {name: good.values_of(name) for name in good.fields}
         columns["flags"] = [good.flag_sets[number] for number in good.flag_set_of_row.tolist()]
         return pd.DataFrame(columns, dtype=object)
 
@@ -564,7 +562,7 @@ def _whole(parts: Sequence[JudgedDelivery]) -> JudgedDelivery:
         return parts[0]
     return replace(
         parts[0],
-        good=_good_of_all([part.good for part in parts]),
+        good=_good_of_all(parts),
         held=pl.concat([part.held for part in parts]),
         doubled=pl.concat([part.doubled for part in parts]),
         opened=together([part.opened for part in parts]),
@@ -572,15 +570,17 @@ def _whole(parts: Sequence[JudgedDelivery]) -> JudgedDelivery:
     )
 
 
-def _good_of_all(parts: Sequence[GoodRows]) -> GoodRows:
-    rows_before = np.cumsum([0, *(len(part.line_numbers_of_all) for part in parts)])
-    sets_before = np.cumsum([0, *(len(part.flag_sets) for part in parts)])
+def _good_of_all(parts: Sequence[JudgedDelivery]) -> GoodRows:
+    good, letters = [part.good for part in parts], Letters()
+    begins = [letters.add(part.opened.letters.whole) for part in parts]
+    rows_before = np.cumsum([0, *(len(one.line_numbers_of_all) for one in good)])
+    sets_before = np.cumsum([0, *(len(one.flag_sets) for one in good)])
     return GoodRows(
-        np.concatenate([part.line_numbers_of_all for part in parts]),
-        {name: together_in_one([part.fields[name] for part in parts]) for name in parts[0].fields},
-        np.concatenate([part.rows + before for part, before in zip(parts, rows_before, strict=False)]),
-        tuple(flags for part in parts for flags in part.flag_sets),
-        np.concatenate([part.flag_set_of_row + before for part, before in zip(parts, sets_before, strict=False)]),
+        np.concatenate([one.line_numbers_of_all for one in good]),
+        {name: parts_as_one([one.fields[name] for one in good], letters, begins) for name in good[0].fields},
+        np.concatenate([one.rows + before for one, before in zip(good, rows_before, strict=False)]),
+        tuple(flags for one in good for flags in one.flag_sets),
+        np.concatenate([one.flag_set_of_row + before for one, before in zip(good, sets_before, strict=False)]),
     )
 
 

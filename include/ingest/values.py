@@ -19,6 +19,7 @@ import numpy as np
 if TYPE_CHECKING:
     import polars as pl
 
+# see `are_many`
 MANY_ROWS = 2_000
 COUNTRY_CODE = np.frombuffer(b"+31", dtype=np.uint8)
 BETWEEN = "\x1f"
@@ -284,17 +285,15 @@ def first_of(columns: Sequence[FieldValues]) -> np.ndarray:
     return numbers
 
 
-def together(parts: Sequence[FieldValues]) -> FieldValues:
-    """The values of the parts of a file as one."""
-    first, is_null = parts[0], np.concatenate([part.is_null for part in parts])
+def parts_as_one(parts: Sequence[FieldValues], letters: Letters, begins: Sequence[int]) -> FieldValues:
+    """The values of the parts of a file as one; the letters of each part begin there in those of all."""
+    kind, is_null = parts[0].kind, np.concatenate([part.is_null for part in parts])
     invalid = np.concatenate([part.invalid for part in parts])
-    if not isinstance(first.data, Texts):
-        return FieldValues(first.kind, np.concatenate([part.numbers for part in parts]), is_null, invalid)
-    letters = Letters()
-    begins = [part.texts.begins + letters.add(part.texts.letters.whole) for part in parts]
+    if kind.dtype is not None:
+        return FieldValues(kind, np.concatenate([part.numbers for part in parts]), is_null, invalid)
+    moved = [part.texts.begins + begin for part, begin in zip(parts, begins, strict=True)]
     lengths = np.concatenate([part.texts.lengths for part in parts])
-    texts = Texts(letters, np.concatenate(begins).astype(np.int32), lengths)
-    return FieldValues(first.kind, texts, is_null, invalid)
+    return FieldValues(kind, Texts(letters, np.concatenate(moved).astype(np.int32), lengths), is_null, invalid)
 
 
 # -- telephone numbers -------------------------------------------------------------------------------------------------
