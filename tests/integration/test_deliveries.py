@@ -20,7 +20,7 @@ import pytest
 
 from include.contracts.registry import load_contract
 from include.exchange.folders import Exchange
-from include.ingest import opening, values
+from include.ingest import landing, opening, values
 from include.ingest.booking import DeliverySummary
 from include.ingest.deliveries import (
     NothingToDecide,
@@ -407,7 +407,13 @@ def test_rows_land_the_same_whether_they_are_few_or_many(
         row |= {label: "" for label in row if label.casefold() in ("telefoon", "mobiel", "phone", "telefoonnummer")}
     for row in rows[3:6]:
         row |= {label: "0800-1234" for label in row if label.casefold() in ("telefoon", "phone", "telefoonnummer")}
-    landed = {}
+    landed, as_binary, ready_binary = {}, [], landing.ready_binary
+
+    def noted(*arguments: Any) -> landing.Ready:
+        as_binary.append(sequence)
+        return ready_binary(*arguments)
+
+    monkeypatch.setattr(landing, "ready_binary", noted)
     for sequence, limit, written in (("_01", 10**9, rows), ("_02", 1, rows[::-1])):
         monkeypatch.setattr(values, "MANY_ROWS", limit)
         monkeypatch.setattr(opening, "LARGE_PART_BYTES", limit)
@@ -418,6 +424,7 @@ def test_rows_land_the_same_whether_they_are_few_or_many(
             " order by partner_reference",
             summary.delivery_id,
         )
+    assert as_binary == ["_02"]
     assert landed["_01"] == landed["_02"]
 
 
