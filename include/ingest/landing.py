@@ -46,8 +46,7 @@ RAW_ROWS_A_BLOCK = 4000
 COPY_PIECE_BYTES = 512 * 1024
 # Between the values and the rows of a raw block. Where a file holds them itself stands U+FFFD; archive/ has its bytes.
 _AFTER_VALUE, _AFTER_ROW = "\x1f", "\x1e"
-# an id shows twenty hexadecimal digits of its hash
-_ID_PREFIX, _DIGEST_BYTES = "signal_", 10
+_ID_PREFIX, _ID_DIGITS = "signal_", 20
 
 
 @dataclass(frozen=True)
@@ -126,29 +125,37 @@ def ready_enrichment_results(_: psycopg.Connection, judged: JudgedDelivery, deli
 
 
 def signal_ids(connection: psycopg.Connection, partner: str, month: Month, references: Sequence[str]) -> list[str]:
-    """The ids of a partner's signals of a month, asked once; the key they are made with stays in the warehouse."""
-    joined = _AFTER_VALUE.join(references).encode()
-    digests = _digests(connection, partner, month, joined, len(references), lambda: list(references))
-    return [_ID_PREFIX + digests[at : at + _DIGEST_BYTES].hex() for at in range(0, len(digests), _DIGEST_BYTES)]
+    """The ids of a partner's signals of a month, in the order of the references."""
+    import polars as pl
+
+    return _ids(connection, partner, month, pl.Series("reference", references, dtype=pl.String)).to_list()
 
 
-def _digests(
-    connection: psycopg.Connection,
-    partner: str,
-    month: Month,
-    joined: bytes,
-    count: int,
-    references: Callable[[], list[str]],
-) -> bytes:
-    """So many bytes for each of the references, which are `joined`; one by one when one has the sign between them."""
-    is_splittable = joined.count(_AFTER_VALUE.encode()) == count - 1
-    row = connection.execute(
-        f"select ops.signal_digests(%s, %s, {'string_to_array(%s, %s)' if is_splittable else '%s::text[]'})",
-        (partner, str(month), *((Utf8(joined), _AFTER_VALUE) if is_splittable else (references(),))),
-        binary=True,
-    ).fetchone()
+def _ids(connection: psycopg.Connection, partner: str, month: Month, references: pl.Series) -> pl.Series:
+    """The first twenty hexadecimal digits of the hash of each reference, with the key of the partner's month."""
+    import polars as pl
+    import polars_hash
+
+    row = connection.execute("select ops.signal_key(%s, %s)", (partner, str(month)), binary=True).fetchone()
     assert row is not None
-    return row[0]
+    (key,) = row
+    if key is None:
+        return _ids_of_before(connection, partner, month, references)
+    keyed = references.to_frame("reference").select(reference=pl.lit(key) + pl.col("reference").cast(pl.Binary))
+    digits = polars_hash.col("reference").chash.sha2_256().str.slice(0, _ID_DIGITS)
+    return keyed.select(pl.lit(_ID_PREFIX) + digits).to_series()
+
+
+def _ids_of_before(connection: psycopg.Connection, partner: str, month: Month, references: pl.Series) -> pl.Series:
+    """The ids of a month that was there before they had a key of their own (`ops.short_ids_since`)."""
+    import polars as pl
+
+    found = connection.execute(
+        "select ops.keyed_id('signal', %s || '|' || reference || '|' || %s)"
+        " from unnest(%s::text[]) with ordinality as of_signal (reference, place) order by place",
+        (partner, str(month), references.to_list()),
+    )
+    return pl.Series([one for (one,) in found], dtype=pl.String)
 
 
 def write_raw_rows(connection: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month) -> int:
@@ -327,7 +334,6 @@ def _array(codes: pl.Series) -> pl.Series:
 
 _BEGIN, _END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 _EPOCH_DAYS = (date(2000, 1, 1) - date(1970, 1, 1)).days
-_HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 
 
 def ready_binary(table: str, good: GoodRows, ids: Texts, same: Mapping[str, str]) -> Ready:
@@ -368,18 +374,25 @@ def ready_binary(table: str, good: GoodRows, ids: Texts, same: Mapping[str, str]
 
 def _id_column(connection: psycopg.Connection, partner: str, month: Month, good: GoodRows) -> Texts:
     """The ids of the good rows, in letters that end behind all others."""
-    from include.ingest.loops import side_by_side
-
     references = good.fields["partner_reference"].texts
     letters, rows = references.letters, good.rows
-    joined = side_by_side(*references.places_of(rows), rows, ord(_AFTER_VALUE)).tobytes()
-    digests = _digests(connection, partner, month, joined, len(rows), lambda: references.take(rows))
-    halves = np.frombuffer(digests, dtype=np.uint8).reshape(len(rows), _DIGEST_BYTES)
-    written = np.empty((len(rows), len(_ID_PREFIX) + 2 * _DIGEST_BYTES), dtype=np.uint8)
-    written[:, : len(_ID_PREFIX)] = np.frombuffer(_ID_PREFIX.encode(), dtype=np.uint8)
-    written[:, len(_ID_PREFIX) :: 2], written[:, len(_ID_PREFIX) + 1 :: 2] = _HEX[halves >> 4], _HEX[halves & 15]
-    ids = Texts.of_width(letters, written, np.zeros(len(rows), dtype=bool))
-    return Texts.none(letters, len(references.begins)).scattered(rows, ids)
+    ids = _ids(connection, partner, month, _series(references, rows)).str.join("").item().encode()
+    written = np.frombuffer(ids, dtype=np.uint8).reshape(len(rows), len(_ID_PREFIX) + _ID_DIGITS)
+    of_rows = Texts.of_width(letters, written, np.zeros(len(rows), dtype=bool))
+    return Texts.none(letters, len(references.begins)).scattered(rows, of_rows)
+
+
+def _series(texts: Texts, rows: np.ndarray) -> pl.Series:
+    """The texts of these rows; none of them is none."""
+    import polars as pl
+
+    from include.ingest.loops import side_by_side
+
+    joined = side_by_side(*texts.places_of(rows), rows, ord(_AFTER_VALUE)).tobytes()
+    if joined.count(_AFTER_VALUE.encode()) != len(rows) - 1:
+        # one has the sign between them
+        return pl.Series(texts.take(rows), dtype=pl.String)
+    return pl.Series([joined.decode()]).str.split(_AFTER_VALUE).explode()
 
 
 def _bytes_of(letters: Letters, numbers: np.ndarray, is_null: np.ndarray) -> Texts:

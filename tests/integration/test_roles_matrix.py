@@ -217,7 +217,7 @@ def test_functions_with_their_owners_rights_are_few_and_known() -> None:
     assert {name: roles for name, (roles, _) in doors.items()} == {
         "ops.keyed_id": {Role.TRANSFORMER, Role.LOADER},
         "ops.keyed_ids": {Role.TRANSFORMER},
-        "ops.signal_digests": {Role.LOADER},
+        "ops.signal_key": {Role.LOADER},
         "ops.suppression_keys": all_but_bi,
         "ops.suppression_key": all_but_bi,
         "ops.keep_closed_month": {Role.EXPORTER},

@@ -64,6 +64,19 @@ def test_a_signal_has_one_id_whoever_it_is_asked_with_and_another_in_another_mon
         assert len(set(_signal_ids(connection, "woonbedrijf", "2024-06", "1\x1f2", "1", "2"))) == 3
 
 
+def test_the_id_of_a_signal_is_what_it_was_before_the_loader_made_it(server: Instance):
+    """The same rule in SQL, as migration 031 had it: a correction meets the signal it corrects."""
+    database = Settings.from_environment().environment["VS_WAREHOUSE_DATABASE"]
+    with psycopg.connect(f"{server.postgres.superuser_dsn}/{database}") as connection:
+        expected = connection.execute(
+            "select 'signal_' || left(encode(sha256("
+            " sha256(convert_to(key || 'signal|woonbedrijf|2024-06', 'UTF8')) || convert_to(reference, 'UTF8')), 'hex'), 20)"
+            " from ops.id_key, unnest(array['10', 'K-0042/é']) as reference"
+        ).fetchall()
+    with connect(Role.LOADER) as connection:
+        assert _signal_ids(connection, "woonbedrijf", "2024-06", "10", "K-0042/é") == [one for (one,) in expected]
+
+
 def test_the_ids_of_a_month_that_was_there_before_they_became_shorter_to_make_stay_what_they_were(server: Instance):
     database = Settings.from_environment().environment["VS_WAREHOUSE_DATABASE"]
     with psycopg.connect(f"{server.postgres.superuser_dsn}/{database}") as connection:
