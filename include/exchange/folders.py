@@ -198,16 +198,16 @@ class Exchange:
         """
         plain, salted = hashlib.sha256(), hashlib.sha256(salt)
         with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY_BYTES) as copy:
-            with ThreadPoolExecutor(1, "digests") as beside:
+            with ThreadPoolExecutor(1, "digest") as one, ThreadPoolExecutor(1, "salted digest") as other:
                 waiting: deque[Future[None]] = deque()
                 for piece in self._pieces(path):
-                    waiting += [beside.submit(plain.update, piece), beside.submit(salted.update, piece)]
+                    waiting += [one.submit(plain.update, piece), other.submit(salted.update, piece)]
                     while len(waiting) > MOST_WAITING_PIECES:
                         waiting.popleft().result()
                     copy.write(piece)
                 copy.seek(0)
-                told = beside.submit(lambda: (plain.hexdigest(), salted.hexdigest()))
-                yield cast("BinaryIO", copy), told.result
+                told = one.submit(plain.hexdigest), other.submit(salted.hexdigest)
+                yield cast("BinaryIO", copy), lambda: (told[0].result(), told[1].result())
 
     def _pieces(self, path: str) -> Iterator[bytes]:
         with self._place() as place, place.filesystem.open(self._at(place, path), "rb") as file:

@@ -21,7 +21,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import PurePosixPath
@@ -50,7 +50,8 @@ LATE = "late"
 PARTS_IN_HAND = 2
 LOADED, REJECTED, UNCHANGED = "loaded", "rejected", "unchanged"
 
-MakeReady = Callable[[psycopg.Connection, JudgedDelivery, str, Month], landing.Ready]
+MakeReady = Callable[[JudgedDelivery], landing.Ready]
+Prepare = Callable[[psycopg.Connection, Contract, str, Month], MakeReady]
 Review = Callable[[JudgedDelivery, Month], JudgedDelivery]
 
 
@@ -124,18 +125,18 @@ class _Delivered:
 def take_in(
     exchange: Exchange,
     arrival: Arrival,
-    make_ready: MakeReady,
+    prepare: Prepare,
     review: Review | None = None,
 ) -> DeliverySummary:
     """Book one file; safe to run again at any point. A bad file is a result, not an error.
 
-    `make_ready` (of the good rows) and `review` get the delivery part by part.
+    What `prepare` gives for a delivery makes its good rows ready; that and `review` get it part by part.
     """
-    with _one_at_a_time(arrival.path) as connection, _connecting() as asked, _without_collections():
+    with _one_at_a_time(arrival.path) as connection, _without_collections():
         if not exchange.exists(arrival.path):
             return _booked_before(arrival)
         with _delivered(exchange, arrival, review) as delivered:
-            summary, findings = _book(connection, asked, exchange, arrival, delivered, make_ready)
+            summary, findings = _book(connection, exchange, arrival, delivered, prepare)
         exchange.write(summary.receipt, receipt(_for_sender(summary, delivered.sha256), findings))
         exchange.move(arrival.path, summary.archived_as)
         logger.info(
@@ -155,13 +156,6 @@ def _one_at_a_time(path: str) -> Iterator[psycopg.Connection]:
     with connect(Role.LOADER, autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(hashtext('vs:delivery'), hashtext(%s))", (path,))
         yield connection  # the lock ends with it, also when this process is killed
-
-
-@contextmanager
-def _connecting() -> Iterator[Future[psycopg.Connection]]:
-    """A second connection, which writes nothing and is only asked; it comes about while the file is opened."""
-    with ExitStack() as stack, ThreadPoolExecutor(1, "connecting") as beside:
-        yield beside.submit(stack.enter_context, connect(Role.LOADER, autocommit=True))
 
 
 @contextmanager
@@ -243,11 +237,10 @@ def _name_refused(arrival: Arrival) -> Rejection:
 
 def _book(
     connection: psycopg.Connection,
-    asked: Future[psycopg.Connection],
     exchange: Exchange,
     arrival: Arrival,
     delivered: _Delivered,
-    make_ready: MakeReady,
+    prepare: Prepare,
 ) -> tuple[DeliverySummary, Findings | None]:
     """The delivery in the books, and what was found in it (None when its rows were not looked at, or before).
 
@@ -266,7 +259,7 @@ def _book(
                 # taken in by a run that did not live to archive it
                 return known, _found(delivered)
             return _book_repeated(connection, arrival, known, archived_as), None
-        rejection, findings = _load(connection, asked, arrival, delivered, make_ready)
+        rejection, findings = _load(connection, arrival, delivered, prepare)
         if known and rejection and known.reason_code == rejection.code and exchange.exists(known.archived_as):
             repeated = _book_repeated(connection, arrival, known, archived_as)
             return repeated, findings if delivered.is_opened else None
@@ -285,10 +278,9 @@ def _found(delivered: _Delivered) -> Findings:
 
 def _load(
     connection: psycopg.Connection,
-    asked: Future[psycopg.Connection],
     arrival: Arrival,
     delivered: _Delivered,
-    make_ready: MakeReady,
+    prepare: Prepare,
 ) -> tuple[Rejection | None, Findings]:
     """Write all rows of an accepted file; of a refused one nothing stays."""
     findings, rejection = Findings(), delivered.rejection
@@ -296,7 +288,8 @@ def _load(
         return rejection, findings
     try:
         with connection.transaction() as attempt:
-            _write_parts(connection, asked, arrival, delivered, make_ready, findings)
+            make_ready = prepare(connection, arrival.contract, delivered.delivery_id, arrival.month)
+            _write_parts(connection, arrival, delivered, make_ready, findings)
             rejection = too_many_bad_rows(
                 arrival.contract,
                 arrival.file_name,
@@ -314,7 +307,6 @@ def _load(
 
 def _write_parts(
     connection: psycopg.Connection,
-    asked: Future[psycopg.Connection],
     arrival: Arrival,
     delivered: _Delivered,
     make_ready: MakeReady,
@@ -331,23 +323,19 @@ def _write_parts(
             if len(in_hand) == PARTS_IN_HAND:
                 in_hand.popleft().result()
             raw = writer.submit(landing.write_raw_rows, connection, part, delivered.delivery_id, arrival.month)
-            ready = _make_ready(asked.result(), arrival, part, delivered.delivery_id, make_ready)
+            ready = _both_ready(arrival, part, delivered.delivery_id, make_ready)
             in_hand.append(writer.submit(_write, connection, arrival, part, delivered.delivery_id, raw, ready))
         for writing in in_hand:
             writing.result()
 
 
-def _make_ready(
-    asked: psycopg.Connection,
-    arrival: Arrival,
-    judged: JudgedDelivery,
-    delivery_id: str,
-    make_ready: MakeReady,
+def _both_ready(
+    arrival: Arrival, judged: JudgedDelivery, delivery_id: str, make_ready: MakeReady
 ) -> tuple[landing.Ready, landing.Ready]:
     """The good rows of a part and those held back."""
     late = replace(judged, good=judged.good.flagged(LATE)) if arrival.is_late else judged
-    good = make_ready(asked, late, delivery_id, arrival.month)
-    return good, landing.ready_quarantined_rows(judged, delivery_id, arrival.sender, arrival.month)
+    held = landing.ready_quarantined_rows(judged, delivery_id, arrival.sender, arrival.month)
+    return make_ready(late), held
 
 
 def _write(

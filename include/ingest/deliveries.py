@@ -139,9 +139,9 @@ def _files_found() -> list[tuple[str, Month | None]]:
 
 def ingest_delivery(path: str, month: Month) -> DeliverySummary:
     """Take in one file of the inbox; a bad delivery ends as `rejected` with its reason, and never as an error."""
-    from include.ingest.landing import ready_signals
+    from include.ingest.landing import prepare_signals
 
-    return take_in(Exchange.from_settings(), _arrival(path, month), ready_signals)
+    return take_in(Exchange.from_settings(), _arrival(path, month), prepare_signals)
 
 
 def _arrival(path: str, month: Month) -> Arrival:

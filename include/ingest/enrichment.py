@@ -82,7 +82,7 @@ def load_enrichment_results(month: Month) -> LoadedResults:
 
 
 def _take_in(exchange: Exchange, contract: Contract, path: str, name: str, month: Month) -> DeliverySummary:
-    from include.ingest.landing import ready_enrichment_results
+    from include.ingest.landing import prepare_enrichment_results
 
     arrival = Arrival(
         path=path,
@@ -93,7 +93,7 @@ def _take_in(exchange: Exchange, contract: Contract, path: str, name: str, month
         receipts=RECEIPTS,
         month=month,
     )
-    return take_in(exchange, arrival, ready_enrichment_results, _only_what_we_asked)
+    return take_in(exchange, arrival, prepare_enrichment_results, _only_what_we_asked)
 
 
 def _only_what_we_asked(judged: JudgedDelivery, month: Month) -> JudgedDelivery:

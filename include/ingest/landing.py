@@ -8,10 +8,12 @@ too). A row is keyed by its delivery and line, so writing a delivery twice can o
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +23,11 @@ from psycopg.adapt import Dumper
 from psycopg.pq import Format
 from psycopg.types.numeric import Int4
 
+from include.contracts.registry import Contract
 from include.ingest.opening import OpenedFile
 from include.ingest.reading import GoodRows, JudgedDelivery
+from include.ingest.signal_ids import WIDTH as ID_WIDTH
+from include.ingest.signal_ids import SignalIds
 from include.ingest.values import (
     AMOUNT,
     BOOLEAN,
@@ -41,7 +46,7 @@ from include.months import Month
 if TYPE_CHECKING:
     import polars as pl
 
-RAW_ROWS_A_BLOCK = 4000
+RAW_ROWS_A_BLOCK = 400
 # what the sockets hold: of a larger one the rest is moved again and again
 COPY_PIECE_BYTES = 512 * 1024
 # Between the values and the rows of a raw block. Where a file holds them itself stands U+FFFD; archive/ has its bytes.
@@ -75,20 +80,23 @@ class BooksDoNotBalance(RuntimeError):
 
 @dataclass(frozen=True)
 class Ready:
-    """Rows of a table as COPY reads them."""
+    """Rows of a table as COPY reads them; what is the `same` in all of them stands beside it where the table knows it.
+
+    Such a table has defaults that read it (migration 033).
+    """
 
     table: str
     columns: tuple[str, ...]
     rows: int
     content: memoryview
     is_binary: bool = False
+    same: Mapping[str, str] = field(default_factory=dict)
 
 
-def ready_signals(connection: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month) -> Ready:
-    """The good rows as canonical signals; the connection is only asked for their ids."""
-    table, contract, good = "landing.signals", judged.contract, judged.good
-    if not len(good):
-        return _nothing(table)
+def prepare_signals(
+    connection: psycopg.Connection, contract: Contract, delivery_id: str, month: Month
+) -> Callable[[JudgedDelivery], Ready]:
+    """What makes the good rows of a delivery ready as canonical signals, part by part; asks the connection only now."""
     same = {
         "delivery_id": delivery_id,
         "contract_version": contract.version,
@@ -96,17 +104,26 @@ def ready_signals(connection: psycopg.Connection, judged: JudgedDelivery, delive
         "sector": contract.sector,
         "signal_month": str(month),
     }
-    if are_many(good):
-        return ready_binary(table, good, _id_column(connection, contract.partner, month, good), same)
+    return partial(_ready_signals, SignalIds.asked(connection, contract.partner, month), same)
+
+
+def _ready_signals(ids: SignalIds, same: Mapping[str, str], judged: JudgedDelivery) -> Ready:
     import polars as pl
 
-    ids = signal_ids(connection, contract.partner, month, good.values_of("partner_reference"))
-    return _ready(table, good.frame.with_columns(signal_id=pl.Series(ids), flags=_array(good.frame["flags"])), same)
+    table, good = "landing.signals", judged.good
+    if not len(good):
+        return _nothing(table)
+    if are_many(good):
+        return ready_binary(table, good, _id_column(ids, good), same)
+    references = pl.Series(good.values_of("partner_reference"), dtype=pl.String)
+    signals = good.frame.with_columns(ids.of(references).alias("signal_id"), flags=_array(good.frame["flags"]))
+    return _ready(table, signals, same)
 
 
 def write_signals(connection: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month) -> int:
     """The good rows as canonical signals; returns how many."""
-    return write_ready(connection, ready_signals(connection, judged, delivery_id, month))
+    make_ready = prepare_signals(connection, judged.contract, delivery_id, month)
+    return write_ready(connection, make_ready(judged))
 
 
 def read_held_row(connection: psycopg.Connection, delivery_id: str, line_number: int) -> dict[str, str | None]:
@@ -118,44 +135,12 @@ def read_held_row(connection: psycopg.Connection, delivery_id: str, line_number:
     return row[0] if row else {}
 
 
-def ready_enrichment_results(_: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month) -> Ready:
-    """The provider's answers."""
+def prepare_enrichment_results(
+    _connection: psycopg.Connection, _contract: Contract, delivery_id: str, month: Month
+) -> Callable[[JudgedDelivery], Ready]:
+    """What makes the provider's answers ready."""
     same = {"delivery_id": delivery_id, "signal_month": str(month)}
-    return _ready("landing.enrichment_results", judged.good.frame.drop("flags"), same)
-
-
-def signal_ids(connection: psycopg.Connection, partner: str, month: Month, references: Sequence[str]) -> list[str]:
-    """The ids of a partner's signals of a month, in the order of the references."""
-    import polars as pl
-
-    return _ids(connection, partner, month, pl.Series("reference", references, dtype=pl.String)).to_list()
-
-
-def _ids(connection: psycopg.Connection, partner: str, month: Month, references: pl.Series) -> pl.Series:
-    """The first twenty hexadecimal digits of the hash of each reference, with the key of the partner's month."""
-    import polars as pl
-    import polars_hash
-
-    row = connection.execute("select ops.signal_key(%s, %s)", (partner, str(month)), binary=True).fetchone()
-    assert row is not None
-    (key,) = row
-    if key is None:
-        return _ids_of_before(connection, partner, month, references)
-    keyed = references.to_frame("reference").select(reference=pl.lit(key) + pl.col("reference").cast(pl.Binary))
-    digits = polars_hash.col("reference").chash.sha2_256().str.slice(0, _ID_DIGITS)
-    return keyed.select(pl.lit(_ID_PREFIX) + digits).to_series()
-
-
-def _ids_of_before(connection: psycopg.Connection, partner: str, month: Month, references: pl.Series) -> pl.Series:
-    """The ids of a month that was there before they had a key of their own (`ops.short_ids_since`)."""
-    import polars as pl
-
-    found = connection.execute(
-        "select ops.keyed_id('signal', %s || '|' || reference || '|' || %s)"
-        " from unnest(%s::text[]) with ordinality as of_signal (reference, place) order by place",
-        (partner, str(month), references.to_list()),
-    )
-    return pl.Series([one for (one,) in found], dtype=pl.String)
+    return lambda judged: _ready("landing.enrichment_results", judged.good.frame.drop("flags"), same)
 
 
 def write_raw_rows(connection: psycopg.Connection, judged: JudgedDelivery, delivery_id: str, month: Month) -> int:
@@ -269,6 +254,10 @@ def write_ready(connection: psycopg.Connection, ready: Ready) -> int:
         sql.SQL("format binary" if ready.is_binary else "null ''"),
     )
     with connection.cursor() as cursor:
+        if ready.same:
+            said = ", ".join("set_config(%s, %s, true)" for _ in ready.same)
+            settings = [(f"vs.{name}", value) for name, value in ready.same.items()]
+            cursor.execute(f"select {said}", [*itertools.chain(*settings)])
         with cursor.copy(statement) as copy:
             for start in range(0, len(ready.content), COPY_PIECE_BYTES):
                 copy.write(ready.content[start : start + COPY_PIECE_BYTES])
@@ -337,7 +326,7 @@ _EPOCH_DAYS = (date(2000, 1, 1) - date(1970, 1, 1)).days
 
 
 def ready_binary(table: str, good: GoodRows, ids: Texts, same: Mapping[str, str]) -> Ready:
-    """The good rows as PostgreSQL holds them, and what is the `same` in every row; for fields of an `_AS_BINARY` kind.
+    """The good rows as PostgreSQL holds them, without what is the `same` in all; for fields of an `_AS_BINARY` kind.
 
     A column without any value, or all false, is left out: the table's default says the same and costs nothing.
     """
@@ -355,8 +344,6 @@ def ready_binary(table: str, good: GoodRows, ids: Texts, same: Mapping[str, str]
         "signal_id": ids,
         "flags": _flags(letters, good),
     }
-    before = (len(same) + len(columns)).to_bytes(2)
-    before += b"".join(len(value := text.encode()).to_bytes(4) + value for text in same.values())
     begins = np.stack([texts.begins for texts in columns.values()])
     lengths = np.stack([texts.lengths for texts in columns.values()])
     refuse_outside(letters.whole, begins, lengths)
@@ -366,24 +353,24 @@ def ready_binary(table: str, good: GoodRows, ids: Texts, same: Mapping[str, str]
         lengths,
         rows,
         np.frombuffer(_BEGIN, dtype=np.uint8),
-        np.frombuffer(before, dtype=np.uint8),
+        np.frombuffer(len(columns).to_bytes(2), dtype=np.uint8),
         np.frombuffer(_END, dtype=np.uint8),
     )
-    return Ready(table, (*same, *columns), len(rows), memoryview(content), is_binary=True)
+    return Ready(table, tuple(columns), len(rows), memoryview(content), is_binary=True, same=same)
 
 
-def _id_column(connection: psycopg.Connection, partner: str, month: Month, good: GoodRows) -> Texts:
+def _id_column(ids: SignalIds, good: GoodRows) -> Texts:
     """The ids of the good rows, in letters that end behind all others."""
     references = good.fields["partner_reference"].texts
     letters, rows = references.letters, good.rows
-    ids = _ids(connection, partner, month, _series(references, rows)).str.join("").item().encode()
-    written = np.frombuffer(ids, dtype=np.uint8).reshape(len(rows), len(_ID_PREFIX) + _ID_DIGITS)
+    joined = ids.of(_series(references, rows)).str.join("").item().encode()
+    written = np.frombuffer(joined, dtype=np.uint8).reshape(len(rows), ID_WIDTH)
     of_rows = Texts.of_width(letters, written, np.zeros(len(rows), dtype=bool))
     return Texts.none(letters, len(references.begins)).scattered(rows, of_rows)
 
 
 def _series(texts: Texts, rows: np.ndarray) -> pl.Series:
-    """The texts of these rows; none of them is none."""
+    """The texts of these rows, which all have one."""
     import polars as pl
 
     from include.ingest.loops import side_by_side

@@ -300,7 +300,7 @@ class _Text:
         self._is_read = False
         self._bytes_left = file.seek(0, io.SEEK_END)
         file.seek(0)
-        self._next_bytes = PART_BYTES // FIRST_PART
+        self._part_bytes = self._next_bytes = PART_BYTES // FIRST_PART
         self._given_back = b""
         self._bytes_proven = 0
 
@@ -313,9 +313,11 @@ class _Text:
             read = self._file.read(self._next_bytes)
             self._is_read = not read
             self._bytes_left -= len(read)
+            # each is twice as large as the one before, up to the usual size: who writes does not wait for the next
+            self._part_bytes = min(2 * self._part_bytes, PART_BYTES)
             # of what is left for two parts each has half: a small one would be left over, and the last one waited for
             are_two_left = PART_BYTES < self._bytes_left < 2 * PART_BYTES
-            self._next_bytes = self._bytes_left // 2 + 1 if are_two_left else PART_BYTES
+            self._next_bytes = self._bytes_left // 2 + 1 if are_two_left else self._part_bytes
             data = self._rest + read
             # a lone carriage return ends a line too; as the last byte it may be half an end
             end = data.rfind(b"\n") + 1 or data.rfind(b"\r", 0, len(data) - 1) + 1

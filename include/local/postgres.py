@@ -40,6 +40,9 @@ SERVER_SETTINGS = {
     "maintenance_work_mem": "128MB",
     # A crash loses nothing; the platform commits in few, large transactions.
     "max_wal_size": "2GB",
+    # A large delivery fills its log while the writer of logs sleeps; this way it wakes in time and the rest goes on.
+    "wal_buffers": "64MB",
+    "wal_writer_delay": "20ms",
     "timezone": "Europe/Amsterdam",
     "log_min_duration_statement": "-1",
     # Statements can hold names and phone numbers: never in the server's log.

@@ -6,10 +6,11 @@ import re
 import subprocess
 import sys
 
+import polars as pl
 import psycopg
 import pytest
 
-from include.ingest.landing import signal_ids
+from include.ingest.signal_ids import SignalIds
 from include.local.instance import Instance
 from include.local.processes import wait_until
 from include.months import Month
@@ -49,7 +50,7 @@ def test_ids_are_keyed_and_their_key_is_out_of_reach():
 
 
 def _signal_ids(connection: psycopg.Connection, partner: str, month: str, *references: str) -> list[str]:
-    return signal_ids(connection, partner, Month.parse(month), references)
+    return SignalIds.asked(connection, partner, Month.parse(month)).of(pl.Series(references)).to_list()
 
 
 def test_a_signal_has_one_id_whoever_it_is_asked_with_and_another_in_another_month_or_of_another_partner():
@@ -69,8 +70,8 @@ def test_the_id_of_a_signal_is_what_it_was_before_the_loader_made_it(server: Ins
     database = Settings.from_environment().environment["VS_WAREHOUSE_DATABASE"]
     with psycopg.connect(f"{server.postgres.superuser_dsn}/{database}") as connection:
         expected = connection.execute(
-            "select 'signal_' || left(encode(sha256("
-            " sha256(convert_to(key || 'signal|woonbedrijf|2024-06', 'UTF8')) || convert_to(reference, 'UTF8')), 'hex'), 20)"
+            "select 'signal_' || left(encode(sha256(sha256(convert_to(key || 'signal|woonbedrijf|2024-06', 'UTF8'))"
+            " || convert_to(reference, 'UTF8')), 'hex'), 20)"
             " from ops.id_key, unnest(array['10', 'K-0042/é']) as reference"
         ).fetchall()
     with connect(Role.LOADER) as connection:
@@ -86,6 +87,37 @@ def test_the_ids_of_a_month_that_was_there_before_they_became_shorter_to_make_st
             [(as_before,)] = connection.execute(asked, (f"woonbedrijf|10|{month}",)).fetchall()
             assert (_signal_ids(connection, "woonbedrijf", month, "10") == [as_before]) is is_as_before
         connection.rollback()
+
+
+def test_what_is_said_of_one_load_is_not_said_of_the_next():
+    """Columns left to what the loader said (migration 033): each COPY reads it anew, and nothing said is refused."""
+    copied = (
+        "copy landing.signals (line_number, signal_id, partner_reference, signal_on, arrears_since_on, arrears_eur,"
+        " surname, postcode, house_number) from stdin"
+    )
+    row = "2\tsignal_x\t10\t2024-06-03\t2024-04-20\t12.50\tBos\t2712AB\t1\n"
+    same = {"contract_version": "1.0.0", "partner": "zorgplus", "sector": "Zorgverzekering", "signal_month": "2024-06"}
+
+    def load(connection: psycopg.Connection, **said: str) -> None:
+        for name, value in said.items():
+            connection.execute("select set_config(%s, %s, true)", (f"vs.{name}", value))
+        with connection.cursor().copy(copied) as copy:
+            copy.write(row)
+
+    with connect(Role.LOADER) as connection:
+        for delivery in ("dlv_one", "dlv_two"):
+            load(connection, delivery_id=delivery, **same)
+        found = connection.execute(
+            "select delivery_id, contract_version, partner, sector, signal_month from landing.signals"
+            " where delivery_id in ('dlv_one', 'dlv_two') order by 1"
+        ).fetchall()
+        assert found == [(delivery, *same.values()) for delivery in ("dlv_one", "dlv_two")]
+        connection.rollback()
+        for missing in ("delivery_id", *same):
+            said = {name: value for name, value in ({"delivery_id": "dlv_one"} | same).items() if name != missing}
+            with pytest.raises(psycopg.errors.NotNullViolation, match=missing):
+                load(connection, **said)
+            connection.rollback()
 
 
 def test_a_closed_month_in_the_ledger_cannot_be_changed():
