@@ -20,11 +20,13 @@ _compiled = njit(nogil=True, cache=True)
 
 # A place without a sign is not asked whether it counts from the end: a third of the time.
 _UNSIGNED = np.uint64
-_1, _2, _3, _4, _BYTE = _UNSIGNED(1), _UNSIGNED(2), _UNSIGNED(3), _UNSIGNED(4), _UNSIGNED(255)
+_1, _2, _3, _4, _10, _BYTE = map(_UNSIGNED, (1, 2, 3, 4, 10, 255))
 
 SPACE, PLUS, MINUS, POINT, AT = ord(" "), ord("+"), ord("-"), ord("."), ord("@")
 ZERO, NINE, LARGE_A, LARGE_Z, SMALL_A, SMALL_Z = ord("0"), ord("9"), ord("A"), ord("Z"), ord("a"), ord("z")
 UNDERSCORE, TILDE, RETURN, LINE_END = ord("_"), ord("~"), ord("\r"), ord("\n")
+# what a letter is the end of
+_OF_NOTHING, _OF_VALUE, _OF_LINE, _OF_RETURN = 0, 1, 2, 3
 
 
 @_compiled
@@ -42,34 +44,39 @@ def values_of_lines(
     `letters` ends in the end of a line, and there is room for as many lines as it has ends of lines. False when a line
     is not as wide as there are columns, may be blank or too long, or does not end as the others do.
     """
-    width, line, place, begin = len(begins), 0, 0, 0
+    kinds = np.zeros(256, np.uint8)
+    kinds[separator], kinds[LINE_END], kinds[RETURN] = _OF_VALUE, _OF_LINE, _OF_RETURN
+    last_place, place, line, begin, size = len(begins) - 1, 0, _UNSIGNED(0), _UNSIGNED(0), _UNSIGNED(len(letters))
     line_begins[0] = 0
-    is_seen = False
-    for at in range(len(letters)):
-        letter = letters[at]
-        if letter == separator or letter == LINE_END:
-            end = at
-            if letter == LINE_END:
-                if place != width - 1 or not is_seen or at - line_begins[line] > longest:
-                    return False
-                if has_returns:
-                    end = at - 1
-                    if end < begin or letters[end] != RETURN:
-                        return False
-            elif place == width - 1:
+    for at in range(size):
+        kind = kinds[letters[at]]
+        if kind == _OF_NOTHING:
+            continue
+        if kind == _OF_VALUE:
+            if place == last_place:
                 return False
             begins[place, line] = begin
-            lengths[place, line] = end - begin if end > begin else -1
-            begin = at + 1
-            place += 1
-            if letter == LINE_END:
-                line, place, is_seen = line + 1, 0, False
-                line_begins[line] = begin
-        elif letter == RETURN:
-            if not has_returns or at + 1 == len(letters) or letters[at + 1] != LINE_END:
+            lengths[place, line] = np.int64(at - begin) if at > begin else -1
+            begin, place = at + _1, place + 1
+        elif kind == _OF_LINE:
+            if place != last_place or at - _UNSIGNED(line_begins[line]) > longest:
                 return False
-        elif SPACE < letter <= TILDE:
-            is_seen = True
+            end = at
+            if has_returns:
+                end = at - _1
+                if at == begin or letters[end] != RETURN:
+                    return False
+            seen = _UNSIGNED(line_begins[line])
+            while seen < end and (letters[seen] <= SPACE or letters[seen] > TILDE or kinds[letters[seen]] == _OF_VALUE):
+                seen += _1
+            if seen == end:
+                return False
+            begins[place, line] = begin
+            lengths[place, line] = np.int64(end - begin) if end > begin else -1
+            begin, place, line = at + _1, 0, line + _1
+            line_begins[line] = begin
+        elif not has_returns or at + _1 == size or letters[at + _1] != LINE_END:
+            return False
     return True
 
 
@@ -108,8 +115,8 @@ def plain_texts(
         length = lengths[row]
         if length <= 0 or length > longest:
             continue
-        before, has_letter, is_so = SPACE, not needs_letter, True
-        for at in range(begins[row], begins[row] + length):
+        before, has_letter, is_so, begin = SPACE, not needs_letter, True, _UNSIGNED(begins[row])
+        for at in range(begin, begin + _UNSIGNED(length)):
             letter = letters[at]
             if letter < SPACE or letter > TILDE or letter == refused or (letter == SPACE and before == SPACE):
                 is_so = False
@@ -190,12 +197,12 @@ def plain_days(
     for row in range(len(begins)):
         if lengths[row] != 10:
             continue
-        begin = begins[row]
+        begin = _UNSIGNED(begins[row])
         parts = (0, 0, 0)
         part, value, is_so = 0, 0, True
         first, second = (4, 7) if is_year_first else (2, 5)
         for place in range(10):
-            letter = letters[begin + place]
+            letter = letters[begin + _UNSIGNED(place)]
             if place == first or place == second:
                 if letter != between:
                     is_so = False
@@ -418,10 +425,10 @@ def written_digits(numbers: np.ndarray, before: np.ndarray, digits: int) -> np.n
     written = np.empty((len(numbers), len(before) + digits), np.uint8)
     for row in range(len(numbers)):
         written[row, : len(before)] = before
-        rest = numbers[row]
+        rest = _UNSIGNED(numbers[row])
         for place in range(len(before) + digits - 1, len(before) - 1, -1):
-            written[row, place] = ZERO + rest % 10
-            rest //= 10
+            written[row, place] = ZERO + rest % _10
+            rest //= _10
     return written
 
 

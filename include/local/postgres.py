@@ -40,6 +40,8 @@ SERVER_SETTINGS = {
     "maintenance_work_mem": "128MB",
     # A crash loses nothing; the platform commits in few, large transactions.
     "max_wal_size": "2GB",
+    # What the log of a large delivery took on disk is there for the next, and need not be made again.
+    "min_wal_size": "256MB",
     # A large delivery fills its log while the writer of logs sleeps; this way it wakes in time and the rest goes on.
     "wal_buffers": "64MB",
     "wal_writer_delay": "20ms",
