@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from include.contracts.registry import Contract, FileFormat
-from include.ingest.values import Letters, Texts
+from include.ingest.values import Letters, Texts, refuse_outside
 
 if TYPE_CHECKING:
     import polars as pl
@@ -93,6 +93,15 @@ class Verbatim:
         last = min(first + count, len(self.begins) - 1)
         return memoryview(self.text)[self.begins[first] : self.begins[last] - len(self.row_end)]
 
+    def lines(self, rows: np.ndarray) -> bytes:
+        """These rows, one a line. Only of a large part: a compiled loop puts them together."""
+        from include.ingest.loops import side_by_side
+
+        lengths = np.diff(self.begins) - len(self.row_end)
+        letters = np.frombuffer(self.text, dtype=np.uint8)
+        refuse_outside(letters, self.begins[:-1], lengths)
+        return side_by_side(letters, self.begins[:-1], lengths, rows, _LINE_END).tobytes()
+
 
 @dataclass(frozen=True)
 class OpenedFile:
@@ -128,7 +137,7 @@ class OpenedFile:
         if self.given_cells is not None:
             return self.given_cells[rows]
         assert self.verbatim is not None
-        lines = b"\n".join(self.verbatim.rows(row, 1) for row in rows.tolist())
+        lines = self.verbatim.lines(rows)
         return _split(lines, self.verbatim.value_end, len(self.header))
 
     @cached_property
@@ -517,10 +526,10 @@ def _placed_rows(shape: FileFormat, header: tuple[str, ...], text: bytes, lines_
     from include.ingest.loops import values_of_lines
 
     width, row_end = len(header), "\r\n" if text.endswith(b"\r\n") else "\n"
-    count = text.count(b"\n")
+    letters = np.frombuffer(text, dtype=np.uint8)
+    count = np.count_nonzero(letters == _LINE_END)
     begins, lengths = np.empty((width, count), dtype=np.int32), np.empty((width, count), dtype=np.int32)
     line_begins = np.empty(count + 1, dtype=np.int32)
-    letters = np.frombuffer(text, dtype=np.uint8)
     has_returns = row_end == "\r\n"
     if not values_of_lines(letters, ord(shape.delimiter), has_returns, LONGEST_CELL, begins, lengths, line_begins):
         return None
