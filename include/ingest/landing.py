@@ -51,7 +51,6 @@ RAW_ROWS_A_BLOCK = 400
 COPY_PIECE_BYTES = 512 * 1024
 # Between the values and the rows of a raw block. Where a file holds them itself stands U+FFFD; archive/ has its bytes.
 _AFTER_VALUE, _AFTER_ROW = "\x1f", "\x1e"
-_ID_PREFIX, _ID_DIGITS = "signal_", 20
 
 
 @dataclass(frozen=True)
@@ -361,25 +360,11 @@ def ready_binary(table: str, good: GoodRows, ids: Texts, same: Mapping[str, str]
 
 def _id_column(ids: SignalIds, good: GoodRows) -> Texts:
     """The ids of the good rows, in letters that end behind all others."""
-    references = good.fields["partner_reference"].texts
-    letters, rows = references.letters, good.rows
-    joined = ids.of(_series(references, rows)).str.join("").item().encode()
+    references, rows = good.fields["partner_reference"], good.rows
+    letters, count = references.texts.letters, len(references.texts.begins)
+    joined = ids.of(references.values.gather(rows)).str.join("").item().encode()
     written = np.frombuffer(joined, dtype=np.uint8).reshape(len(rows), ID_WIDTH)
-    of_rows = Texts.of_width(letters, written, np.zeros(len(rows), dtype=bool))
-    return Texts.none(letters, len(references.begins)).scattered(rows, of_rows)
-
-
-def _series(texts: Texts, rows: np.ndarray) -> pl.Series:
-    """The texts of these rows, which all have one."""
-    import polars as pl
-
-    from include.ingest.loops import side_by_side
-
-    joined = side_by_side(*texts.places_of(rows), rows, ord(_AFTER_VALUE)).tobytes()
-    if joined.count(_AFTER_VALUE.encode()) != len(rows) - 1:
-        # one has the sign between them
-        return pl.Series(texts.take(rows), dtype=pl.String)
-    return pl.Series([joined.decode()]).str.split(_AFTER_VALUE).explode()
+    return Texts.none(letters, count).scattered(rows, Texts.of_width(letters, written, np.zeros(len(rows), dtype=bool)))
 
 
 def _bytes_of(letters: Letters, numbers: np.ndarray, is_null: np.ndarray) -> Texts:
